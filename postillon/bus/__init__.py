@@ -1,0 +1,1 @@
+"""Wakes between sessions and workers."""

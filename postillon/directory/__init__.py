@@ -1,0 +1,1 @@
+"""Domains, accounts, aliases; who somebody is and whether the password is right."""

@@ -1,0 +1,1 @@
+"""RFC 5322 and MIME, pure: one file a concern."""

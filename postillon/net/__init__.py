@@ -1,0 +1,1 @@
+"""Sockets, TLS, DNS and connection limits: the only place that opens sockets."""

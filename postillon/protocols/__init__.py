@@ -1,0 +1,1 @@
+"""Protocol engines without I/O: bytes in, events out; answers are bytes."""

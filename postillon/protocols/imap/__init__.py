@@ -1,0 +1,1 @@
+"""The IMAP server engine and its grammar (RFC 3501, RFC 9051)."""

@@ -1,0 +1,227 @@
+"""Every protocol (in Python's sense) that has more than one kind. One contract suite each, which every kind must pass.
+
+`Store` and the queue are not seams: they are one concrete class over `Database`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+from .model.account import Account, ScramKeys
+from .model.address import Address
+from .model.envelope import Client, Envelope
+from .model.ids import AccountId, BlobId, ModSeq
+from .model.queue import Outcome
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+
+class Clock(Protocol):
+    def now(self) -> int:
+        """Seconds since 1970, UTC."""
+        ...
+
+
+class Tx(Protocol):
+    """One transaction, seen from inside a work. Values are int, bytes and None only; `?` is the placeholder everywhere."""
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgres`."""
+        ...
+
+    def one(self, sql: str, *values: Any) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    def all(self, sql: str, *values: Any) -> list[Row]: ...
+
+    def run(self, sql: str, *values: Any) -> int:
+        """Execute and return how many rows it changed."""
+        ...
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Execute once for each row of values."""
+        ...
+
+    def modseq(self, account: AccountId) -> ModSeq:
+        """This work's modseq for *account*, which must be declared: bumped at the first call, the same at the next.
+
+        After the commit the account's subscribers are woken.
+        """
+        ...
+
+    def wake(self, topic: int) -> None:
+        """Publish *topic* on the bus after the commit."""
+        ...
+
+
+Work = Callable[[Tx], T]
+
+
+class Database(Protocol):
+    """Transactions as plain, repeatable functions.
+
+    A work may run more than once (after a failed neighbour, a deadlock), so ids, times and randomness are arguments of it
+    and it touches nothing outside. `write` returns after the commit is on stable storage. Raises `Unavailable`.
+    """
+
+    async def write(self, work: Work[T], accounts: Sequence[AccountId] = ()) -> T:
+        """Run *work* and commit. *accounts* are those whose mail data it changes. Cancelling the caller is no rollback."""
+        ...
+
+    async def read(self, work: Work[T]) -> T:
+        """Run *work* on one snapshot in a reader thread."""
+        ...
+
+    async def peek(self, work: Work[T]) -> T:
+        """Like read, for a few primary-key reads of narrow rows: may run on the event loop itself."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class BlobStore(Protocol):
+    """Bodies above the inline limit. Ids are new for each acceptance and never used twice."""
+
+    async def put(self, blob: BlobId, path: str) -> None:
+        """Take over the file *path* as *blob*; durable on return. The file is gone afterwards."""
+        ...
+
+    async def read(self, blob: BlobId, start: int, stop: int) -> bytes:
+        """Octets start to stop (exclusive). Raises `Unavailable` if the blob is missing or damaged."""
+        ...
+
+    async def delete(self, blobs: Sequence[BlobId]) -> None:
+        """Remove; a blob that is not there is no error."""
+        ...
+
+
+class Waker(Protocol):
+    """A flag that somebody sets and one task waits for. Setting it twice is the same as once."""
+
+    def is_set(self) -> bool: ...
+    def clear(self) -> None: ...
+    def on_set(self, callback: Callable[[], None] | None) -> None:
+        """Call *callback* (on the loop) when the flag is set from now on; at once if it is set already. None: stop."""
+        ...
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        ...
+
+
+class Bus(Protocol):
+    """Wakes: `topic` has moved, and nothing more. May lose, double or delay them."""
+
+    def publish(self, topics: Iterable[int]) -> None: ...
+    def subscribe(self, topic: int) -> Waker: ...
+    async def close(self) -> None: ...
+
+
+QUEUE_TOPIC = -1
+"""Something was enqueued. Positive topics are account ids."""
+DIRECTORY_TOPIC = -2
+"""Domains, aliases or accounts changed."""
+
+
+class FindKind(Enum):
+    LOCAL = "local"
+    UNKNOWN = "unknown"
+    """One of our domains, no such address."""
+    FOREIGN = "foreign"
+    """Not a domain of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where an address leads. With LOCAL: the accounts that get a copy and the foreign addresses it is handed on to."""
+
+    kind: FindKind
+    accounts: tuple[AccountId, ...] = ()
+    remote: tuple[Address, ...] = ()
+    detail: str | None = None
+
+
+class Directory(Protocol):
+    async def find(self, address: Address) -> Found:
+        """Exact account or alias, then the subaddress stripped, then the domain's catch-all."""
+        ...
+
+    async def is_local_domain(self, domain: str) -> bool: ...
+
+    async def postmaster(self) -> Found:
+        """Where bare `<Postmaster>` goes (RFC 5321 §4.5.1)."""
+        ...
+
+    async def authenticate(self, name: str, password: str, client: Client) -> Account:
+        """Raises AuthenticationFailed, AuthenticationDelayed or Unavailable. Unknown names cost the same as wrong passwords."""
+        ...
+
+    async def scram_keys(self, name: str, mechanism: str) -> tuple[ScramKeys, Account | None]:
+        """Keys for `SCRAM-SHA-1` or `SCRAM-SHA-256`; made-up ones, always the same, with None for an unknown name."""
+        ...
+
+    async def admit(self, account: Account, client: Client) -> Account:
+        """After a SCRAM proof was right: state and limits are checked. Raises as `authenticate`."""
+        ...
+
+    async def failed(self, name: str, client: Client) -> None:
+        """Count a failed SCRAM exchange against the client's address, network and the name."""
+        ...
+
+    async def account(self, account: AccountId) -> Account:
+        """The row as it is now. Raises NotFound."""
+        ...
+
+    async def may_send_as(self, account: AccountId, address: Address) -> bool: ...
+
+
+class DnsStatus(Enum):
+    OK = "ok"
+    NODATA = "no data"
+    NXDOMAIN = "no such domain"
+    SERVFAIL = "server failure"
+    TIMEOUT = "timeout"
+    BOGUS = "dnssec bogus"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What DNS said. *records* depend on the question: `mx` (preference, host), `tlsa` tuples, the others text."""
+
+    status: DnsStatus
+    records: tuple[Any, ...] = ()
+    name: str = ""
+    """The canonical name, after CNAMEs."""
+    secure: bool = False
+    """The AD bit, believed only from a resolver marked as trusted."""
+    ttl: int = 0
+
+    @property
+    def is_temporary(self) -> bool:
+        return self.status in (DnsStatus.SERVFAIL, DnsStatus.TIMEOUT, DnsStatus.BOGUS)
+
+
+class Resolver(Protocol):
+    async def txt(self, name: str) -> Answer: ...
+    async def mx(self, name: str) -> Answer:
+        """Records (preference, host); a null MX (RFC 7505) is one record with host ``."""
+        ...
+
+    async def addresses(self, name: str, ipv6: bool = True, ipv4: bool = True) -> Answer:
+        """A and AAAA as text."""
+        ...
+
+    async def ptr(self, address: str) -> Answer: ...
+    async def tlsa(self, name: str) -> Answer: ...
+
+
+class Transport(Protocol):
+    async def attempt(self, envelope: Envelope, octets: Any) -> dict[int, Outcome]:
+        """Try all recipients of *envelope* once: one outcome each, keyed by position. Never raises for the peer's faults."""
+        ...

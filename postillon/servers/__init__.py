@@ -1,0 +1,1 @@
+"""Sessions: what reacts to clients."""

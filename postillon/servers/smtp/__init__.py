@@ -1,0 +1,1 @@
+"""SMTP sessions: the MX, submission, local submission."""

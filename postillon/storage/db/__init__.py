@@ -1,0 +1,1 @@
+"""Database drivers behind the `Database` seam, the schema and its migrations."""

@@ -1,0 +1,1 @@
+"""What reacts to time: the queue, the janitor."""
