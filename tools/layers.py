@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent / "postillon"
 LAYERS = (
     ("model",),
     ("message", "protocols", "sieve"),
-    ("seams",),
+    ("seams", "log"),
     ("mailauth", "net"),
     ("storage", "bus"),
     ("directory", "filters", "relay"),

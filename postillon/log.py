@@ -1,0 +1,125 @@
+"""Structured logs: one line an event, `time level area event key=value …`, written by a thread of its own.
+
+A caller never waits for the sink. Values are quoted and escaped, so nothing that a remote says can forge a line. Secrets are
+kept out by whoever calls: never pass a password, a token or a command line before authentication.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import queue
+import re
+import threading
+import time
+import traceback
+from typing import Any
+
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
+_NAMES = {DEBUG: "debug", INFO: "info", WARNING: "warning", ERROR: "error"}
+_PLAIN = re.compile(r"[A-Za-z0-9_.:@/+<>,\[\]-]+")
+
+
+class _Sink:
+    """One per process. Lines beyond *bound* waiting are dropped and counted rather than held in memory."""
+
+    def __init__(self, bound: int = 10_000) -> None:
+        self.level = INFO
+        self.fd = 2
+        self._bound = bound
+        self._dropped = 0
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def write(self, line: str) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+            self._thread.start()
+            atexit.register(self.close)
+        if self._lines.qsize() < self._bound:
+            self._lines.put(line)
+        else:
+            self._dropped += 1
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            if self._dropped:
+                line += f"{_stamp()} warning log lines dropped count={self._dropped}\n"
+                self._dropped = 0
+            try:
+                os.write(self.fd, line.encode("utf-8", "backslashreplace"))
+            except OSError:  # nobody reads our log any more; mail goes on
+                continue
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._lines.put(None)
+            self._thread.join(2)
+            self._thread = None
+
+
+_sink = _Sink()
+
+
+def configure(*, level: int | None = None, fd: int | None = None) -> None:
+    """Set the least level that is written (DEBUG … ERROR) and the file descriptor it goes to (2 at first)."""
+    if level is not None:
+        _sink.level = level
+    if fd is not None:
+        _sink.fd = fd
+
+
+def flush() -> None:
+    """Write what waits; for the end of a process."""
+    _sink.close()
+
+
+def _stamp() -> str:
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text[:2000])
+
+
+class Log:
+    """A named source of events with fields that every line of it carries."""
+
+    __slots__ = ("_area", "_fields")
+
+    def __init__(self, area: str, **fields: Any) -> None:
+        self._area = area
+        self._fields = "".join(f" {key}={_text(value)}" for key, value in fields.items())
+
+    def bind(self, **fields: Any) -> Log:
+        """A log with more fields."""
+        bound = Log(self._area, **fields)
+        bound._fields = self._fields + bound._fields
+        return bound
+
+    def debug(self, event: str, **fields: Any) -> None:
+        if _sink.level <= DEBUG:
+            self._write(DEBUG, event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        if _sink.level <= INFO:
+            self._write(INFO, event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        if _sink.level <= WARNING:
+            self._write(WARNING, event, fields)
+
+    def error(self, event: str, exc: BaseException | None = None, **fields: Any) -> None:
+        """*exc*: a bug; its trace follows, one escaped field."""
+        if exc is not None:
+            fields["trace"] = "".join(traceback.format_exception(exc))[-4000:]
+        self._write(ERROR, event, fields)
+
+    def _write(self, level: int, event: str, fields: dict[str, Any]) -> None:
+        words = "".join(f" {key}={_text(value)}" for key, value in fields.items())
+        _sink.write(f"{_stamp()} {_NAMES[level]} {self._area} {json.dumps(event)}{self._fields}{words}\n")
