@@ -1,0 +1,41 @@
+"""What differs between SQLite and PostgreSQL, so that every other text of SQL is one.
+
+Values are integers and octets only. Write `?` for a value, and in the schema INT, BYTES, and `-- narrow` at the end of a
+table whose rows are small and read in key order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from ...seams import Tx
+
+
+def ids(tx: Tx, values: Sequence[int]) -> tuple[str, Any]:
+    """(sql, value) for `x IN {sql}`: the integers of *values* as one bound value, however many there are."""
+    if tx.dialect == "sqlite":
+        return "(SELECT value FROM json_each(?))", "[" + ",".join(map(str, values)) + "]"
+    return "(SELECT unnest(?::bigint[]))", list(values)
+
+
+@lru_cache(maxsize=1000)
+def postgres_text(sql: str) -> str:
+    """The same statement with psycopg's placeholder."""
+    return sql.replace("?", "%s")
+
+
+def ddl(dialect: str, statement: str) -> str:
+    """A schema statement in the words of *dialect*."""
+    narrow = statement.rstrip().endswith("-- narrow")
+    text = re.sub(r"--.*", "", statement).rstrip()
+    if dialect == "sqlite":
+        text = re.sub(r"\bINT\b", "INTEGER", text)
+        text = re.sub(r"\bBYTES\b", "BLOB", text)
+        if text.lstrip().upper().startswith("CREATE TABLE"):
+            text += " STRICT, WITHOUT ROWID" if narrow else " STRICT"
+        return text
+    text = re.sub(r"\bINT\b", "bigint", text)
+    return re.sub(r"\bBYTES\b", "bytea", text)
