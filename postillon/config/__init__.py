@@ -1,0 +1,22 @@
+"""The one TOML file, read into frozen values. No module below imports this one: each object gets its own small value."""
+
+from .reading import ConfigError, Mistake, load, parse
+from .settings import SERVICES, Config, Development, Dns, Limits, Listen, Logging, Route, Sending, Size, TlsFiles
+
+__all__ = [
+    "SERVICES",
+    "Config",
+    "ConfigError",
+    "Development",
+    "Dns",
+    "Limits",
+    "Listen",
+    "Logging",
+    "Mistake",
+    "Route",
+    "Sending",
+    "Size",
+    "TlsFiles",
+    "load",
+    "parse",
+]

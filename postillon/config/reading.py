@@ -1,0 +1,188 @@
+"""Read the configuration file into `Config`. Every mistake is told with its line; an unknown key with the nearest name."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..model.address import AddressError, parse_domain
+from .lines import key_lines, line_of
+from .settings import CHOICES, SERVICES, Config, Size
+
+_HIDDEN = {"development"}
+_PATH_IN_ERROR = re.compile(r" - at `\$?([^`]*)`$")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    line: int
+    """0: the file as a whole."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.text}" if self.line else self.text
+
+
+class ConfigError(Exception):
+    """The file is wrong; *mistakes* has at least one, in the order of the lines."""
+
+    def __init__(self, path: str, mistakes: list[Mistake]) -> None:
+        self.path = path
+        self.mistakes = sorted(mistakes)
+        super().__init__("\n".join(f"{path}: {mistake}" for mistake in self.mistakes))
+
+
+def load(path: str) -> Config:
+    """Raises ConfigError, also when the file cannot be read."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise ConfigError(path, [Mistake(0, f"cannot be read: {reason}")]) from error
+    return parse(text, path)
+
+
+def parse(text: str, path: str = "config") -> Config:
+    """The text of a configuration file. Raises ConfigError with every mistake that could be found at once."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"\(at line (\d+),", str(error))
+        words = re.sub(r" \(at .*\)$", "", str(error))
+        raise ConfigError(path, [Mistake(int(at[1]) if at else text.count("\n") + 1, f"not TOML: {words}")]) from error
+    lines = key_lines(text)
+    found = [*_unknown(tree, Config, ()), *_wrong(tree), *_bad_choices(tree)]
+    if not found:
+        found = _senseless(tree)
+    if found:
+        raise ConfigError(path, [Mistake(line_of(lines, where) or 0, words) for where, words in found])
+    config: Config = _convert(tree, Config)
+    return config
+
+
+Found = tuple[tuple[str, ...], str]
+
+
+def _unknown(tree: dict[str, Any], kind: Any, where: tuple[str, ...]) -> list[Found]:
+    """Keys that no dataclass knows, at any depth."""
+    found: list[Found] = []
+    types_of = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind) if not (where == () and field.name in _HIDDEN)]
+    for key, value in tree.items():
+        here = (*where, key)
+        if key not in names:
+            near = difflib.get_close_matches(key, names, 1)
+            hint = f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(names)}"
+            found.append((here, f"unknown setting `{'.'.join(here)}`{hint}"))
+            continue
+        for inner, path, value_of in _inside(types_of[key], here, value):
+            if isinstance(value_of, dict):
+                found += _unknown(value_of, inner, path)
+    return found
+
+
+def _inside(kind: Any, where: tuple[str, ...], value: Any) -> list[tuple[Any, tuple[str, ...], Any]]:
+    """The dataclasses that *value* should hold: itself, the option of a union, or the values of a dict."""
+    origin = typing.get_origin(kind)
+    if dataclasses.is_dataclass(kind):
+        return [(kind, where, value)]
+    if origin in (typing.Union, types.UnionType):
+        return [entry for option in typing.get_args(kind) for entry in _inside(option, where, value)]
+    if origin is dict and isinstance(value, dict):
+        inner = typing.get_args(kind)[1]
+        return [entry for key, item in value.items() for entry in _inside(inner, (*where, key), item)]
+    return []
+
+
+def _wrong(tree: dict[str, Any]) -> list[Found]:
+    """Values of a wrong type, one for each top-level key, and required keys that are missing."""
+    found: list[Found] = []
+    types_of = typing.get_type_hints(Config)
+    for field in dataclasses.fields(Config):
+        if field.name not in tree or field.name in _HIDDEN:
+            if field.default is dataclasses.MISSING and field.name not in tree:
+                found.append(((), f"`{field.name}` is missing"))
+            continue
+        try:
+            _convert(tree[field.name], types_of[field.name])
+        except msgspec.ValidationError as error:
+            found.append(_told(error, field.name))
+    return found
+
+
+def _told(error: msgspec.ValidationError, name: str) -> Found:
+    text = str(error)
+    at = _PATH_IN_ERROR.search(text)
+    inner = re.findall(r"[^.\[\]]+", at[1]) if at else []
+    where = (name, *inner)
+    words = _PATH_IN_ERROR.sub("", text)
+    words = words.replace("`", "").replace("Expected", "expected").replace("array", "list").replace("object", "table")
+    return where, f"`{'.'.join(where)}`: {words}"
+
+
+def _convert(value: Any, kind: Any) -> Any:
+    return msgspec.convert(value, kind, strict=True, dec_hook=_decode)
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Size:
+        return Size.parse(value)
+    raise NotImplementedError(kind)
+
+
+def _bad_choices(tree: dict[str, Any]) -> list[Found]:
+    found: list[Found] = []
+    for pattern, allowed in CHOICES.items():
+        for where, value in _matching(tree, pattern, ()):
+            if isinstance(value, str) and value not in allowed:
+                found.append((where, f"`{'.'.join(where)}`: {value!r} is none of {', '.join(allowed)}"))
+    return found
+
+
+def _matching(tree: Any, pattern: tuple[str, ...], where: tuple[str, ...]) -> list[tuple[tuple[str, ...], Any]]:
+    if not pattern:
+        return [(where, tree)]
+    if not isinstance(tree, dict):
+        return []
+    keys = list(tree) if pattern[0] == "*" else [pattern[0]] if pattern[0] in tree else []
+    return [entry for key in keys for entry in _matching(tree[key], pattern[1:], (*where, key))]
+
+
+def _senseless(tree: dict[str, Any]) -> list[Found]:
+    """What has the right type and still cannot be meant."""
+    config = _convert(tree, Config)
+    found: list[Found] = []
+    try:
+        if parse_domain(config.hostname) != config.hostname or "." not in config.hostname:
+            found.append((("hostname",), f"`hostname`: {config.hostname!r} is not a full host name in lower case"))
+    except AddressError as error:
+        found.append((("hostname",), f"`hostname`: {error}"))
+    if not Path(config.data).is_absolute():
+        found.append((("data",), "`data`: the path must be absolute"))
+    if bool(config.tls.certificate) != bool(config.tls.key):
+        found.append((("tls",), "`tls`: certificate and key belong together; one is missing"))
+    found += [
+        (("listen", service), f"`listen.{service}`: {getattr(config.listen, service)} is not a port")
+        for service in SERVICES
+        if not 0 <= getattr(config.listen, service) <= 65535
+    ]
+    found += [
+        (("sending", "routes", name), f"`{name}` is not a domain") for name in config.sending.routes if not _is_domain(name)
+    ]
+    return found + [((key,), f"`{key}`: cannot be negative") for key in ("workers",) if getattr(config, key) < 0]
+
+
+def _is_domain(name: str) -> bool:
+    try:
+        return parse_domain(name) == name
+    except AddressError:
+        return False

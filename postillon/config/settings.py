@@ -1,0 +1,144 @@
+"""Every setting of the one configuration file, with its default. All times in seconds, all sizes in octets.
+
+What an administrator changes while the server runs (domains, accounts, aliases) is in the database, never here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class Size(int):
+    """Octets; in the file a number, or text with a binary unit: `"50M"`, `"2 GiB"`."""
+
+    @classmethod
+    def parse(cls, value: object) -> Size:
+        """Raises ValueError with words for the administrator."""
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValueError('a size is a number of octets or text like "50M"')
+        if isinstance(value, int):
+            amount = value
+        else:
+            matched = re.fullmatch(r"\s*(\d+)\s*([KMGT]?)(?:i?B)?\s*", value, re.IGNORECASE)
+            if matched is None:
+                raise ValueError('a size is a number of octets or text like "50M"')
+            amount = int(matched[1]) * _UNITS[matched[2].upper()]
+        if amount < 0:
+            raise ValueError("a size cannot be negative")
+        return cls(amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Addresses and ports we serve. Port 0 turns a service off."""
+
+    addresses: tuple[str, ...] = ("*",)
+    """`*` is every address, IPv4 and IPv6."""
+    smtp: int = 25
+    submission: int = 587
+    submissions: int = 465
+    imap: int = 143
+    imaps: int = 993
+    pop3: int = 110
+    pop3s: int = 995
+
+
+SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s")
+"""The services in the order they are told; each is a field of `Listen`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    certificate: str = ""
+    """PEM file: our certificate, then the chain. Empty: the self-signed one in the data directory."""
+    key: str = ""
+    """PEM file of its private key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    servers: tuple[str, ...] = ()
+    """Resolvers as `ADDRESS` or `ADDRESS:PORT`; empty: those of /etc/resolv.conf."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A fixed next hop for a domain, or for everything (`smarthost`)."""
+
+    host: str
+    port: int = 25
+    tls: str = "opportunistic"
+    """`none`, `opportunistic`, `required` (STARTTLS, certificate verified) or `implicit` (TLS from the first octet, verified)."""
+    login: str = ""
+    password_file: str = ""
+    """A file whose first line is the password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    smarthost: Route | None = None
+    routes: dict[str, Route] = field(default_factory=dict)
+    """By domain; they come before the smarthost and the MX."""
+    concurrency: int = 40
+    """Deliveries under way at the same time, for each worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    message_size: Size = Size(50 << 20)
+    quota: Size = Size(10 << 30)
+    """Of an account that is made without one."""
+    connections: int = 2000
+    """At the same time, on each worker and service."""
+    connections_per_address: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Development:
+    """What only `postillon dev` sets; there are no such keys in the file."""
+
+    mx_port: int = 25
+    sends: bool = False
+    """False: no DNS query, no foreign recipient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    hostname: str
+    """Our name in greetings, EHLO, Received and the certificate: the host that the MX record names."""
+    data: str
+    """The data directory, absolute."""
+    user: str = ""
+    """Whom the workers run as; empty: whoever starts the server."""
+    group: str = ""
+    workers: int = 0
+    """0: one for each processor core."""
+    loop: str = "auto"
+    """`auto` (uvloop where it is installed), `uvloop` or `asyncio`."""
+    sendmail_socket: str = ""
+    """Where `postillon sendmail` finds the server; empty: `run/sendmail.sock` in the data directory."""
+    listen: Listen = Listen()
+    tls: TlsFiles = TlsFiles()
+    dns: Dns = Dns()
+    sending: Sending = Sending()
+    limits: Limits = Limits()
+    logging: Logging = Logging()
+    development: Development | None = None
+
+
+CHOICES: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("loop",): ("auto", "uvloop", "asyncio"),
+    ("logging", "level"): ("debug", "info", "warning", "error"),
+    ("sending", "smarthost", "tls"): ("none", "opportunistic", "required", "implicit"),
+    ("sending", "routes", "*", "tls"): ("none", "opportunistic", "required", "implicit"),
+}
+"""The values a text setting may have; `*` is any name."""

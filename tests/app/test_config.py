@@ -1,0 +1,87 @@
+"""The configuration file: what is wrong is told by line, all of it at once."""
+
+import pytest
+
+from postillon.config import Config, ConfigError, Mistake, parse
+
+GOOD = """\
+hostname = "mail.example.org"
+data = "/var/lib/postillon"
+"""
+
+
+def mistakes(text: str) -> list[Mistake]:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "postillon.toml")
+    return caught.value.mistakes
+
+
+def test_two_lines_are_a_whole_configuration():
+    config = parse(GOOD)
+    assert config == Config(hostname="mail.example.org", data="/var/lib/postillon")
+    assert (config.listen.smtp, config.listen.addresses) == (25, ("*",))
+
+
+def test_sizes_may_have_units():
+    config = parse(GOOD + '[limits]\nmessage_size = "25 MiB"\nquota = 1000\n')
+    assert (config.limits.message_size, config.limits.quota) == (25 << 20, 1000)
+
+
+def test_routes_are_tables_by_domain():
+    config = parse(GOOD + '[sending.routes]\n"a.example" = { host = "10.0.0.1", port = 2525 }\n')
+    assert config.sending.routes["a.example"].port == 2525
+
+
+def test_an_unknown_key_is_told_with_its_line_and_the_nearest_name():
+    assert mistakes(GOOD + "\n[listen]\nsmpt = 25\n") == [Mistake(5, "unknown setting `listen.smpt`; did you mean `smtp`?")]
+
+
+def test_an_unknown_key_in_an_inline_table_has_its_line():
+    (found,) = mistakes(GOOD + '[sending]\nsmarthost = { host = "x", prot = 1 }\n')
+    assert found == Mistake(4, "unknown setting `sending.smarthost.prot`; did you mean `port`?")
+
+
+def test_a_value_of_a_wrong_type_has_its_line():
+    (found,) = mistakes(
+        GOOD + '# a comment\n[listen]\naddresses = [\n  "::1", # [not a header]\n  "127.0.0.1",\n]\nimap = "143"\n'
+    )
+    assert found.line == 9
+    assert "listen.imap" in found.text and "int" in found.text
+
+
+def test_all_mistakes_are_told_at_once_in_order_of_lines():
+    text = 'hostnam = "a"\ndata = 1\nloop = "fast"\n[limits]\nquota = "much"\n'
+    assert [mistake.line for mistake in mistakes(text)] == [0, 1, 2, 3, 5]
+
+
+def test_broken_toml_has_its_line():
+    (found,) = mistakes(GOOD + "[listen\n")
+    assert found.line == 3
+    assert found.text.startswith("not TOML")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('hostname = "localhost"\ndata = "/d"\n', 1),
+        ('hostname = "Mail.Example.org"\ndata = "/d"\n', 1),
+        ('hostname = "m.example.org"\ndata = "d"\n', 2),
+        (GOOD + "[listen]\nsmtp = 70000\n", 4),
+        (GOOD + '[tls]\ncertificate = "/a.pem"\n', 3),
+        (GOOD + '[sending.routes."not a domain"]\nhost = "x"\n', 3),
+        (GOOD + "workers = -1\n", 3),
+    ],
+)
+def test_what_cannot_be_meant_is_told_by_line(text: str, line: int):
+    assert [mistake.line for mistake in mistakes(text)] == [line]
+
+
+def test_settings_of_the_developer_mode_cannot_be_in_the_file():
+    assert mistakes(GOOD + "[development]\nsends = true\n")[0].line == 3
+
+
+def test_a_file_that_is_not_there_is_a_config_error(tmp_path):
+    from postillon.config import load
+
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(str(tmp_path / "none.toml"))
