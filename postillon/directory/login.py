@@ -1,0 +1,101 @@
+"""One login, whatever the protocol: drives a SASL mechanism between a session and the `Directory`.
+
+The sessions give an `ask` that puts a challenge into their protocol's clothes and returns the client's response. They offer
+what `mechanisms` says, and refuse what it does not say before they call `login`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+from postillon.model.account import Account
+from postillon.model.envelope import Client
+from postillon.model.errors import AuthenticationFailed, Refusal
+from postillon.protocols import sasl, scram
+from postillon.protocols.sasl import Claim, SaslError
+from postillon.seams import Directory
+
+Ask = Callable[[bytes], Awaitable[bytes | None]]
+"""Sends a raw challenge, returns the decoded response; None: the client gave up (`*`)."""
+Binding = Callable[[str], bytes | None]
+
+FAILED = "Authentication failed"
+
+
+def mechanisms(client: Client, plaintext_allowed: bool, has_binding: bool) -> tuple[str, ...]:
+    """What to advertise on this connection now, best first; nothing on one that is neither encrypted nor allowed in clear."""
+    if client.tls is None and not plaintext_allowed:
+        return ()
+    plus = sasl.PLUS_MECHANISMS if has_binding and client.tls is not None else ()
+    return plus + sasl.SCRAM_MECHANISMS + sasl.PASSWORD_MECHANISMS
+
+
+def has_binding(binding: Binding) -> bool:
+    """May -PLUS be advertised? Only with a binding that is unique to the connection.
+
+    `tls-server-end-point` alone is not enough: clients that know only the unique kinds would choose -PLUS and fail.
+    """
+    return any(binding(kind) is not None for kind in ("tls-exporter", "tls-unique"))
+
+
+async def login(
+    directory: Directory, mechanism: str, initial: bytes | None, ask: Ask, client: Client, binding: Binding
+) -> Account:
+    """Run *mechanism* to its end and return the account.
+
+    *initial* is the decoded initial response (None: there was none). Raises AuthenticationFailed, AuthenticationDelayed,
+    Unavailable, or Refusal for an unknown mechanism (504), a broken message or a client that gives up (501).
+    """
+    name = mechanism.upper()
+    try:
+        if name == "PLAIN":
+            return await _password(directory, client, sasl.parse_plain(await _response(initial, b"", ask)))
+        if name == "LOGIN":
+            user = await _response(initial, sasl.USERNAME_PROMPT, ask)
+            claim = sasl.parse_login(user, await _response(None, sasl.PASSWORD_PROMPT, ask))
+            return await _password(directory, client, claim)
+        if name in sasl.SCRAM_MECHANISMS + sasl.PLUS_MECHANISMS:
+            return await _scram(directory, name, initial, ask, client, binding)
+    except SaslError as error:
+        raise Refusal(f"Authentication exchange failed: {error}", status="5.5.2", code=501) from error
+    raise Refusal("Authentication mechanism is not supported", status="5.5.4", code=504)
+
+
+async def login_with_password(directory: Directory, name: bytes, password: bytes, client: Client) -> Account:
+    """IMAP's LOGIN and POP3's USER and PASS. Raises as `login`."""
+    try:
+        claim = sasl.parse_login(name, password)
+    except SaslError as error:
+        await directory.failed("", client)
+        raise AuthenticationFailed(FAILED, detail=str(error)) from error
+    return await _password(directory, client, claim)
+
+
+async def _response(initial: bytes | None, challenge: bytes, ask: Ask) -> bytes:
+    response = initial if initial is not None else await ask(challenge)
+    if response is None:
+        raise Refusal("Authentication cancelled", status="5.7.0", code=501)
+    return response
+
+
+async def _password(directory: Directory, client: Client, claim: Claim) -> Account:
+    return await directory.authenticate(claim.name, claim.password, client)
+
+
+async def _scram(
+    directory: Directory, mechanism: str, initial: bytes | None, ask: Ask, client: Client, binding: Binding
+) -> Account:
+    nonce = secrets.token_urlsafe(24).encode()
+    exchange = scram.ScramServer(mechanism, nonce, binding=binding, offers_plus=has_binding(binding))
+    name = exchange.first(await _response(initial, b"", ask))
+    keys, account = await directory.scram_keys(name, scram.base_mechanism(mechanism))
+    proof = exchange.final(await _response(None, exchange.challenge(keys), ask))
+    if proof is None or account is None:
+        await directory.failed(name, client)
+        raise AuthenticationFailed(FAILED, detail="wrong proof" if account else "unknown name")
+    account = await directory.admit(account, client)
+    # RFC 4954 §4, RFC 5034 §4, RFC 9051 §6.2.2: success carries no data, so the server's proof goes as one more challenge.
+    if await _response(None, proof, ask):
+        raise SaslError("the last response must be empty")
+    return account
