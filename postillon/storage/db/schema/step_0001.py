@@ -14,7 +14,9 @@ STATEMENTS = (
         shard INT NOT NULL DEFAULT 0,
         name BYTES NOT NULL UNIQUE,
         state INT NOT NULL DEFAULT 0,
-        created INT NOT NULL)""",
+        created INT NOT NULL,
+        domain_id INT NOT NULL DEFAULT 0)""",
+    "CREATE INDEX account_domain ON account (domain_id, account_id)",
     # credential.version changes with every change of password; sha1 and sha256 hold SCRAM keys (salt, iterations, keys).
     """CREATE TABLE credential (
         account_id INT NOT NULL PRIMARY KEY,
@@ -23,8 +25,11 @@ STATEMENTS = (
         sha1 BYTES,
         sha256 BYTES)""",
     # address.key is the canonical `local@domain`; it leads to an account or to an alias, the other is 0.
-    "CREATE TABLE address (key BYTES NOT NULL PRIMARY KEY, account_id INT NOT NULL, alias_id INT NOT NULL) -- narrow",
+    """CREATE TABLE address (
+        key BYTES NOT NULL PRIMARY KEY, account_id INT NOT NULL, alias_id INT NOT NULL,
+        domain_id INT NOT NULL DEFAULT 0) -- narrow""",
     "CREATE INDEX address_account ON address (account_id)",
+    "CREATE INDEX address_domain ON address (domain_id, key)",
     "CREATE TABLE alias (alias_id INT NOT NULL, target BYTES NOT NULL, PRIMARY KEY (alias_id, target)) -- narrow",
     # --- mail ------------------------------------------------------------------------------------------------------
     # The one serial point of an account. floor: tombstones below this modseq may be gone.
