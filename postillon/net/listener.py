@@ -1,0 +1,325 @@
+"""Listening sockets, and the tasks that serve their connections.
+
+The supervisor makes sockets with `bind`; each worker serves its own with `serve`. A connection is judged by its address
+(`ConnectionLimits`) before anything is spent on it, TLS included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import ssl
+import stat
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..log import Log
+from .limits import ConnectionLimits
+from .stream import Stream
+from .tls import HANDSHAKE_S, SHUTDOWN_S, ServerTls, check_alpn, cut_buffers
+
+log = Log("net")
+
+Session = Callable[[Stream], Awaitable[None]]
+
+BACKLOG = 1024
+ACCEPTS = 32
+"""Connections taken in one turn of the loop, so that a flood of them does not starve the others."""
+PAUSE_S = 1.0
+"""How long we accept nothing after file descriptors ran out; the kernel keeps who waits."""
+FAREWELL_S = 1.0
+"""After the grace: how long the last words of cancelled sessions may take."""
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_UNIX_PATH_MAX = 100
+
+
+def bind(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
+    """A listening TCP socket on the IP address *host* (`0.0.0.0`, `::` for all; IPv6 never takes IPv4), *port* 0 for any.
+
+    *reuse_port*: more sockets may be bound to the same port, and the kernel spreads connections over them. Raises OSError.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _keep_alive(sock)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Accepted connections inherit it: an IDLE client that vanished is noticed after about nine minutes."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 240), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5)):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+class Listener:
+    """Serves one listening socket. Made by `serve` or `serve_unix`."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        session: Session,
+        *,
+        tls: ServerTls | None,
+        limits: ConnectionLimits | None,
+        tasks: asyncio.TaskGroup | None,
+        refuse: bytes,
+        handshake_s: float,
+    ) -> None:
+        self._sock = sock
+        self._session = session
+        self._tls = tls
+        self._limits = limits
+        self._tasks = tasks
+        self._refuse = refuse
+        self._handshake_s = handshake_s
+        self._loop = asyncio.get_running_loop()
+        self._connections: dict[asyncio.Task[None], Stream | None] = {}
+        self._resume: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def port(self) -> int:
+        """The bound TCP port."""
+        return int(self._sock.getsockname()[1])
+
+    @property
+    def sessions(self) -> int:
+        """Connections being served now."""
+        return len(self._connections)
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._sock.setblocking(False)
+        self._loop.add_reader(self._sock, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                connection, name = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._pause(error)
+                    return
+                log.warning("accept failed", reason=str(error))
+                return
+            self._admit(connection, name[0] if isinstance(name, tuple) else "")
+
+    def _pause(self, error: OSError) -> None:
+        log.warning("accepting pauses", reason=str(error), sessions=self.sessions)
+        self._loop.remove_reader(self._sock)
+        self._resume = self._loop.call_later(PAUSE_S, self._unpause)
+
+    def _unpause(self) -> None:
+        self._resume = None
+        if not self._closed:
+            self._loop.add_reader(self._sock, self._accept)
+
+    def _admit(self, connection: socket.socket, address: str) -> None:
+        address = address.partition("%")[0]
+        if self._limits is not None and (reason := self._limits.enter(address)):
+            log.debug("connection refused", peer=address, reason=reason)
+            self._turn_away(connection)
+            return
+        make = self._loop.create_task if self._tasks is None else self._tasks.create_task
+        try:
+            task = make(self._serve(connection))
+        except RuntimeError:  # the task group is shutting down
+            connection.close()
+            self._leave(address)
+            return
+        self._connections[task] = None
+        task.add_done_callback(lambda task: self._ended(task, address, connection))
+
+    def _turn_away(self, connection: socket.socket) -> None:
+        """Say the protocol's words, if it speaks in the clear, and close. Never waits."""
+        with connection:
+            if self._refuse and self._tls is None:
+                try:
+                    connection.setblocking(False)
+                    connection.send(self._refuse)
+                    connection.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+
+    def _ended(self, task: asyncio.Task[None], address: str, connection: socket.socket) -> None:
+        if self._connections.pop(task, None) is None:
+            connection.close()  # it never became a stream, perhaps never ran
+        self._leave(address)
+
+    def _leave(self, address: str) -> None:
+        if self._limits is not None:
+            self._limits.leave(address)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        """A connection from its first octet to its last. Raises nothing but CancelledError."""
+        stream = await self._open(connection)
+        if stream is None:
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = stream
+        if self._closed:
+            stream.stop()
+        try:
+            await self._session(stream)
+        except OSError as error:  # ConnectionError and TimeoutError too: their end of the line, not a bug
+            log.debug("connection broke", peer=stream.peer, reason=str(error) or type(error).__name__)
+            stream.abort()
+        except asyncio.CancelledError:
+            stream.finish()
+            raise
+        except Exception as error:
+            log.error("session failed", exc=error, peer=stream.peer, port=stream.local_port)
+        await stream.close()
+
+    async def _open(self, connection: socket.socket) -> Stream | None:
+        """The stream, after the handshake if TLS comes first; None if that failed."""
+        try:
+            connection.setblocking(False)
+            if self._tls is None:
+                _, stream = await self._loop.connect_accepted_socket(Stream, connection)
+                return stream
+            cut_buffers()
+            async with asyncio.timeout(self._handshake_s):
+                transport, stream = await self._loop.connect_accepted_socket(
+                    Stream,
+                    connection,
+                    ssl=self._tls.context(),
+                    ssl_handshake_timeout=self._handshake_s + 5,
+                    ssl_shutdown_timeout=SHUTDOWN_S,
+                )
+            try:
+                check_alpn(transport.get_extra_info("ssl_object"))
+            except ssl.SSLError:
+                stream.abort()
+                raise
+            return stream
+        except ssl.SSLError as error:
+            log.debug("handshake failed", reason=error.reason or str(error))
+        except OSError as error:
+            log.debug("connection not opened", reason=str(error) or type(error).__name__)
+        return None
+
+    async def close(self, grace_s: float = 0) -> None:
+        """Stop accepting, tell the sessions (`Stream.stopping`), wait *grace_s* for them, cancel those that are left."""
+        if not self._closed:
+            self._closed = True
+            self._loop.remove_reader(self._sock)
+            if self._resume is not None:
+                self._resume.cancel()
+            self._sock.close()
+            for stream in self._connections.values():
+                if stream is not None:
+                    stream.stop()
+        if self._connections and grace_s > 0:
+            await asyncio.wait(list(self._connections), timeout=grace_s)
+        streams = [stream for stream in self._connections.values() if stream is not None]
+        tasks = list(self._connections)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await _farewell(streams)
+
+
+async def _farewell(streams: list[Stream]) -> None:
+    """Let what cancelled sessions wrote last go out, for a moment, then cut."""
+    async with asyncio.TaskGroup() as group:
+        for stream in streams:
+            group.create_task(stream.until_lost(FAREWELL_S))
+    for stream in streams:
+        stream.abort()
+
+
+async def serve(
+    sock: socket.socket,
+    session: Session,
+    *,
+    tls: ServerTls | None = None,
+    limits: ConnectionLimits | None = None,
+    tasks: asyncio.TaskGroup | None = None,
+    refuse: bytes = b"",
+    handshake_s: float = HANDSHAKE_S,
+) -> Listener:
+    """Accept on *sock* (from `bind`) and run *session* for each connection, in *tasks* if given; closes the stream after it.
+
+    *tls*: TLS comes first (implicit TLS). *refuse* is what a client hears that *limits* do not let in (`421 …`), only in
+    the clear. Errors of a session are logged and end that connection only. Raises OSError if *tls* has no usable certificate.
+    """
+    if tls is not None:
+        tls.context()
+    listener = Listener(sock, session, tls=tls, limits=limits, tasks=tasks, refuse=refuse, handshake_s=handshake_s)
+    listener.start()
+    return listener
+
+
+async def serve_unix(
+    path: str | Path, session: Session, *, mode: int = 0o600, tasks: asyncio.TaskGroup | None = None
+) -> Listener:
+    """`serve` on a Unix socket at *path* with file *mode*; a socket left over there is replaced. Raises OSError."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if os.path.lexists(path):  # noqa: ASYNC240 - a look at one name, at start
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                raise FileExistsError(errno.EEXIST, "exists and is not a socket", str(path))
+            os.unlink(path)
+        with _short(path) as name:
+            # Nobody may connect before the mode is right, so the umask decides, not a chmod afterwards.
+            umask = os.umask(0o777 & ~mode)
+            try:
+                sock.bind(name)
+            finally:
+                os.umask(umask)
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return await serve(sock, session, tasks=tasks)
+
+
+async def connect_unix(path: str | Path, *, timeout_s: float = 10) -> Stream:
+    """Connect to the Unix socket at *path*. Raises OSError, of which TimeoutError is one."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(timeout_s):
+            with _short(path) as name:
+                await loop.sock_connect(sock, name)
+            _, stream = await loop.create_unix_connection(Stream, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    return stream
+
+
+@contextmanager
+def _short(path: str | Path) -> Iterator[str]:
+    """A name for *path* that fits a socket address (108 octets): long ones go through a descriptor of the folder."""
+    name = os.fspath(path)
+    if len(os.fsencode(name)) <= _UNIX_PATH_MAX:
+        yield name
+        return
+    folder = os.open(os.path.dirname(name) or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{os.path.basename(name)}"
+    finally:
+        os.close(folder)
