@@ -19,10 +19,10 @@ from .lifeline import Spec, encode
 class Child:
     """A started interpreter that waits for its `Spec`. It loads its modules meanwhile, so starting several costs little more."""
 
-    def __init__(self, command: Sequence[str], slot: int, generation: int, owner: int, pass_fds: Collection[int]) -> None:
+    def __init__(self, command: Sequence[str], slot: int, generation: int, instance: int, pass_fds: Collection[int]) -> None:
         self.slot = slot
         self.generation = generation
-        self.owner = owner
+        self.instance = instance
         self.ready = False
         self.started = time.monotonic()
         self.heard = self.started

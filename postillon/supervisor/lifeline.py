@@ -44,10 +44,9 @@ class Spec:
     """Its process id."""
     slot: int
     generation: int
-    owner: int
-    """Names this worker's leases and locks: unlike that of any worker before it."""
-    void: tuple[int, ...]
-    """Owners that are dead: what they held is free again."""
+    """How many workers there were in this slot before."""
+    instance: int
+    """Unlike that of any other process of the server, now or before. Leases, locks and ids are made with it."""
     listeners: tuple[tuple[str, int], ...] = ()
     admin: int = -1
     sendmail: int = -1

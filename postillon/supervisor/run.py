@@ -57,7 +57,6 @@ class Slot:
     listeners: tuple[tuple[str, socket.socket], ...]
     child: Child | None = None
     generation: int = 0
-    void: tuple[int, ...] = ()
     short_lives: int = 0
     start_at: float = 0.0
 
@@ -83,8 +82,7 @@ class Supervisor:
         self._stopping = False
         self._announced = False
         self._failures = 0
-        self._boot = int(time.time() * 1000) << 20
-        self._spawned = 0
+        self._instance = int(time.time())  # more than any server before can have counted to
         self._signals: list[int] = []
 
     def run(self) -> int:
@@ -147,7 +145,7 @@ class Supervisor:
 
     def _prepare(self) -> dict[str, Any]:
         """Run the preparing child to its end: migration, and what *wishes* asks for."""
-        child = Child(self._commands.prepare, 0, 0, self._next_owner(), ())
+        child = Child(self._commands.prepare, 0, 0, self._next_instance(), ())
         told: dict[str, Any] = {}
         child.send(replace(self._spec(child, Slot(0, ())), wishes=self._wishes))
         while (status := child.gone()) is None:
@@ -163,13 +161,13 @@ class Supervisor:
             raise StartError(str(told.get("error") or f"preparing the data directory ended with status {status}"))
         return told
 
-    def _next_owner(self) -> int:
-        self._spawned += 1
-        return self._boot + self._spawned
+    def _next_instance(self) -> int:
+        self._instance += 1
+        return self._instance
 
     def _spawn(self, slot: Slot) -> None:
         fds = [sock.fileno() for _, sock in slot.listeners] + [sock.fileno() for sock in self._unix.values()]
-        slot.child = Child(self._commands.worker, slot.number, slot.generation, self._next_owner(), fds)
+        slot.child = Child(self._commands.worker, slot.number, slot.generation, self._next_instance(), fds)
         self._selector.register(slot.child.line, selectors.EVENT_READ, slot)
 
     def _send_spec(self, slot: Slot) -> None:
@@ -183,8 +181,7 @@ class Supervisor:
             supervisor=os.getpid(),
             slot=child.slot,
             generation=child.generation,
-            owner=child.owner,
-            void=slot.void,
+            instance=child.instance,
             listeners=tuple((service, sock.fileno()) for service, sock in slot.listeners),
             admin=unix["admin"],
             sendmail=unix["sendmail"],
@@ -229,7 +226,6 @@ class Supervisor:
         if not child.hear() and child.gone() is not None:
             return
         if child.ready and not was_ready:
-            slot.void = ()
             log.debug("worker is ready", slot=slot.number, generation=slot.generation, pid=child.pid)
 
     def _reap(self, now: float) -> None:
@@ -246,7 +242,6 @@ class Supervisor:
         child.hear()
         self._selector.unregister(child.line)
         child.close()
-        slot.void = (*slot.void, child.owner)
         slot.generation += 1
         slot.child = None
         self._failures += not child.ready

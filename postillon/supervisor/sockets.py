@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-BACKLOG = 1024
+from ..net import listener as net
 
 
 class BindError(Exception):
@@ -56,14 +56,14 @@ def bind(services: Iterable[tuple[str, str, int]], slots: int, patience_s: float
             raise BindError("\n".join(problems))
         time.sleep(0.05)
     return [
-        Bound(service, tuple(_bound(family, host, port, True) for _ in range(slots))) for service, family, host, port in wanted
+        Bound(service, tuple(net.bind(host, port, reuse_port=True) for _ in range(slots))) for service, _, host, port in wanted
     ]
 
 
 def _problem(service: str, family: socket.AddressFamily, host: str, port: int) -> str:
     """Why a port cannot be had, or empty. SO_REUSEPORT alone would let two servers share one; so first without it."""
     try:
-        _bound(family, host, port, False).close()
+        net.bind(host, port).close()
     except OSError as error:
         where = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
         if error.errno == errno.EADDRINUSE:
@@ -72,23 +72,6 @@ def _problem(service: str, family: socket.AddressFamily, host: str, port: int) -
             return f"{service}: {where} needs root (or CAP_NET_BIND_SERVICE)"
         return f"{service}: {where}: {error.strerror}"
     return ""
-
-
-def _bound(family: socket.AddressFamily, host: str, port: int, shared: bool) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind((host, port))
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 def _has_ipv6() -> bool:
@@ -117,9 +100,12 @@ def bind_unix(path: str, mode: int) -> socket.socket:
     """A listening Unix socket at *path*, replacing one that a former server left. All workers accept from the same one."""
     Path(path).unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with unix_name(path) as name:
-        sock.bind(name)
-    os.chmod(path, mode)
-    sock.listen(BACKLOG)
+    umask = os.umask(0o777 & ~mode)  # nobody may connect before the mode is right
+    try:
+        with unix_name(path) as name:
+            sock.bind(name)
+    finally:
+        os.umask(umask)
+    sock.listen(net.BACKLOG)
     sock.setblocking(False)
     return sock

@@ -42,14 +42,14 @@ class Server:
         told: dict[str, object] = json.loads(line)
         return told
 
-    def ask(self, what: str = "") -> tuple[int, int, int, int, str]:
-        """(slot, generation, pid, owner, void) of whoever answers."""
+    def ask(self, what: str = "") -> tuple[int, int, int, int]:
+        """(slot, generation, pid, instance) of whoever answers."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as sock:
             file = sock.makefile("r")
-            slot, generation, pid, owner, void = file.readline().split(maxsplit=4)
+            slot, generation, pid, instance = map(int, file.readline().split())
             sock.sendall(what.encode() + b"\n")
             file.readline()
-            return int(slot), int(generation), int(pid), int(owner), void.strip()
+            return slot, generation, pid, instance
 
     def end(self) -> tuple[int, float]:
         began = time.monotonic()
@@ -102,13 +102,11 @@ def test_while_a_worker_is_replaced_every_connection_is_answered(server: Server)
     assert {answer[1] for answer in answers if answer[0] != victim[0]} == {0}
 
 
-def test_a_new_worker_is_told_whose_leases_are_void(server: Server):
-    slot, _, pid, owner, void = server.ask()
-    assert void == "[]"
-    os.kill(pid, signal.SIGKILL)
-    successor = next(answer for answer in iter(server.ask, None) if answer[0] == slot)
-    assert successor[4] == f"[{owner}]"
-    assert successor[3] != owner
+def test_no_two_workers_ever_have_the_same_instance(server: Server):
+    before = {answer[0]: answer for answer in (server.ask() for _ in range(40))}
+    os.kill(before[0][2], signal.SIGKILL)
+    successor = next(answer for answer in iter(server.ask, None) if answer[0] == 0)
+    assert len({before[0][3], before[1][3], successor[3]}) == 3
 
 
 def test_a_worker_that_hangs_is_killed_and_replaced(server: Server):

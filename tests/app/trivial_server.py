@@ -54,7 +54,7 @@ async def work() -> None:
 
     async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal lock_held_s
-        writer.write(f"{spec.slot} {spec.generation} {os.getpid()} {spec.owner} {list(spec.void)}\n".encode())
+        writer.write(f"{spec.slot} {spec.generation} {os.getpid()} {spec.instance}\n".encode())
         asked = await reader.readline()
         if asked == b"die\n":
             os._exit(9)

@@ -1,0 +1,5 @@
+"""`python -m postillon`."""
+
+from .cli import main
+
+main()

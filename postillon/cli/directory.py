@@ -1,0 +1,161 @@
+"""`postillon domain`, `account` and `alias`: what an administrator changes while the server runs."""
+
+from __future__ import annotations
+
+import click
+
+from ..config import Size
+from .commands import Server, fail, on_server
+from .passwords import obtain
+
+
+@click.group()
+def domain() -> None:
+    """Domains we take mail for."""
+
+
+@domain.command("add")
+@click.argument("name")
+@click.option("--alias-of", metavar="DOMAIN", default="", help="Every address here means the same one there.")
+@click.option("--catch-all", metavar="ADDRESS", default="", help="Who gets mail for unknown addresses.")
+@on_server
+def domain_add(server: Server, name: str, alias_of: str, catch_all: str) -> None:
+    """Take mail for NAME."""
+    server.show(server.ask("domain.add", name=name, alias_of=alias_of, catch_all=catch_all))
+
+
+@domain.command("list")
+@on_server
+def domain_list(server: Server) -> None:
+    """All domains."""
+    server.show(server.ask("domain.list"), ("name", "accounts", "alias_of", "catch_all"))
+
+
+@domain.command("remove")
+@click.argument("name")
+@on_server
+def domain_remove(server: Server, name: str) -> None:
+    """Take no more mail for NAME. Refused while it has accounts."""
+    server.show(server.ask("domain.remove", name=name))
+
+
+@click.group()
+def account() -> None:
+    """Accounts: who reads and sends mail here."""
+
+
+_password_options = (
+    click.option("--password-stdin", is_flag=True, help="Read the password from standard input."),
+    click.option("--generate", is_flag=True, help="Make a password and print it."),
+)
+
+
+def _with_password(command: click.decorators.FC) -> click.decorators.FC:
+    for option in _password_options:
+        command = option(command)
+    return command
+
+
+@account.command("add")
+@click.argument("address")
+@click.option("--quota", metavar="SIZE", default=None, help='Like "5G"; otherwise the configured one.')
+@_with_password
+@on_server
+def account_add(server: Server, address: str, quota: str | None, password_stdin: bool, generate: bool) -> None:
+    """Make an account. Its domain must exist."""
+    password, tell = obtain(password_stdin, generate, address)
+    size = None if quota is None else _size(quota)
+    made = server.ask("account.add", address=address, password=password, quota=size)
+    server.show(made | ({"password": password} if tell else {}))
+
+
+@account.command("list")
+@click.option("--domain", "domain_name", metavar="NAME", default="", help="Only those of this domain.")
+@on_server
+def account_list(server: Server, domain_name: str) -> None:
+    """All accounts."""
+    server.show(server.ask("account.list", domain=domain_name), ("address", "state", "used", "quota"))
+
+
+@account.command("remove")
+@click.argument("address")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@on_server
+def account_remove(server: Server, address: str, yes: bool) -> None:
+    """Remove an account with all its mail."""
+    if not yes:
+        click.confirm(f"Remove {address} and all its mail?", abort=True, err=True)
+    server.show(server.ask("account.remove", address=address))
+
+
+@account.command("password")
+@click.argument("address")
+@_with_password
+@on_server
+def account_password(server: Server, address: str, password_stdin: bool, generate: bool) -> None:
+    """Set a new password. Sessions that use the old one end."""
+    password, tell = obtain(password_stdin, generate, address)
+    made = server.ask("account.password", address=address, password=password)
+    server.show(made | ({"password": password} if tell else {}))
+
+
+@account.command("quota")
+@click.argument("address")
+@click.argument("size")
+@on_server
+def account_quota(server: Server, address: str, size: str) -> None:
+    """Let an account hold SIZE, like "5G"."""
+    server.show(server.ask("account.quota", address=address, quota=_size(size)))
+
+
+@account.command("suspend")
+@click.argument("address")
+@on_server
+def account_suspend(server: Server, address: str) -> None:
+    """No more logins; sessions end; mail is still taken."""
+    server.show(server.ask("account.suspend", address=address))
+
+
+@account.command("resume")
+@click.argument("address")
+@on_server
+def account_resume(server: Server, address: str) -> None:
+    """Undo `suspend`."""
+    server.show(server.ask("account.resume", address=address))
+
+
+@click.group()
+def alias() -> None:
+    """Addresses that lead to others, here or elsewhere."""
+
+
+@alias.command("add")
+@click.argument("address")
+@click.argument("targets", nargs=-1, required=True)
+@on_server
+def alias_add(server: Server, address: str, targets: tuple[str, ...]) -> None:
+    """Mail for ADDRESS goes to all TARGETS; those it has already stay."""
+    server.show(server.ask("alias.add", address=address, targets=list(targets)))
+
+
+@alias.command("list")
+@on_server
+def alias_list(server: Server) -> None:
+    """All aliases."""
+    server.show(server.ask("alias.list"), ("address", "targets"))
+
+
+@alias.command("remove")
+@click.argument("address")
+@click.argument("targets", nargs=-1)
+@on_server
+def alias_remove(server: Server, address: str, targets: tuple[str, ...]) -> None:
+    """Remove ADDRESS, or only some of its TARGETS."""
+    server.show(server.ask("alias.remove", address=address, targets=list(targets)))
+
+
+def _size(text: str) -> int:
+    try:
+        return int(Size.parse(text))
+    except ValueError as error:
+        fail(str(error))
