@@ -72,7 +72,7 @@ STATEMENTS = (
         flags INT NOT NULL, modseq INT NOT NULL, size INT NOT NULL, saved INT NOT NULL,
         PRIMARY KEY (account_id, mailbox_id, uid)) -- narrow""",
     "CREATE INDEX placement_modseq ON placement (account_id, mailbox_id, modseq)",
-    "CREATE INDEX placement_deleted ON placement (account_id, mailbox_id, uid) WHERE (flags & 4) <> 0",
+    "CREATE INDEX placement_deleted ON placement (account_id, mailbox_id, uid) WHERE (flags & 8) <> 0",
     # Tombstones. kind: 1 placement (object is the uid), 2 mailbox.
     """CREATE TABLE gone (
         account_id INT NOT NULL, mailbox_id INT NOT NULL, modseq INT NOT NULL, kind INT NOT NULL, object INT NOT NULL,

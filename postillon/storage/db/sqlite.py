@@ -1,0 +1,331 @@
+"""The embedded database: one SQLite file in WAL mode, shared by the workers of a machine.
+
+One writer thread per worker groups the works that wait into one transaction, with a savepoint each, so that one sync carries
+many messages. Between workers a kernel lock (flock, on a file that each opened itself) decides who is next, because SQLite's
+own busy handler is unfair. Readers never wait. Nothing else may open the database files: closing such a handle would drop
+SQLite's locks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import apsw
+
+from ...log import Log, flush
+from ...model.errors import DiskFull, Refusal, Unavailable
+from ...model.ids import AccountId, ModSeq
+from ...seams import Row, Work
+from .wait import Job, Publish, finish
+
+T = TypeVar("T")
+
+OLDEST_SAFE = (3, 51, 3)
+"""Earlier versions can corrupt a WAL database that several connections write and checkpoint at once."""
+
+MAX_WORKS = 64
+MAX_BATCH_S = 0.020
+CHECKPOINT_OCTETS = 4 << 20
+RESTART_OCTETS = 48 << 20
+
+log = Log("database")
+
+
+class SqliteTx:
+    """`seams.Tx` on one connection. Lives for one work."""
+
+    __slots__ = ("_connection", "_modseqs", "accounts", "topics")
+    dialect = "sqlite"
+
+    def __init__(self, connection: apsw.Connection, accounts: Sequence[AccountId]) -> None:
+        self._connection = connection
+        self.accounts = accounts
+        self._modseqs: dict[AccountId, ModSeq] = {}
+        self.topics: set[int] = set()
+
+    def one(self, sql: str, *values: Any) -> Row | None:
+        rows = self._connection.execute(sql, values).fetchall()
+        return rows[0] if rows else None
+
+    def all(self, sql: str, *values: Any) -> list[Row]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def run(self, sql: str, *values: Any) -> int:
+        self._connection.execute(sql, values).fetchall()
+        return self._connection.changes()
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        self._connection.executemany(sql, rows)
+
+    def modseq(self, account: AccountId) -> ModSeq:
+        found = self._modseqs.get(account)
+        if found is None:
+            if account not in self.accounts:
+                raise RuntimeError(f"work changes account {account} without declaring it")
+            row = self.one("UPDATE account_state SET modseq = modseq + 1 WHERE account_id = ? RETURNING modseq", account)
+            if row is None:
+                raise Unavailable("No such account", detail=f"account {account} has no state row")
+            found = self._modseqs[account] = ModSeq(row[0])
+            self.topics.add(account)
+        return found
+
+    def wake(self, topic: int) -> None:
+        self.topics.add(topic)
+
+
+def connect(path: str, *, synchronous: str = "FULL", readonly: bool = False) -> apsw.Connection:
+    """A connection with our settings. Raises RuntimeError for an unsafe SQLite, Unavailable if the file cannot be opened."""
+    version = tuple(map(int, apsw.sqlite_lib_version().split(".")))
+    if version < OLDEST_SAFE:
+        raise RuntimeError(f"SQLite {apsw.sqlite_lib_version()} can corrupt shared WAL databases; 3.51.3 or later is needed")
+    try:
+        connection = apsw.Connection(path)
+    except apsw.Error as error:
+        raise Unavailable("The mail store cannot be opened", detail=f"{path}: {error}") from error
+    connection.set_busy_timeout(5000)
+    connection.pragma("page_size", 4096)
+    connection.pragma("auto_vacuum", 2)  # incremental; counts only before the first table
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", synchronous)
+    connection.pragma("foreign_keys", True)
+    connection.pragma("temp_store", "memory")
+    connection.pragma("cache_size", -16384)
+    connection.pragma("wal_autocheckpoint", 0)
+    connection.pragma("application_id", 0x506F7374)
+    if readonly:
+        connection.pragma("query_only", True)
+    return connection
+
+
+class SqliteDatabase:
+    """`seams.Database` over one file. Open it with `open`; `publish` hears of what moved after each commit."""
+
+    def __init__(
+        self, path: str, publish: Publish, *, readers: int = 2, synchronous: str = "FULL", checkpoints: bool = True
+    ) -> None:
+        self._path = path
+        self._publish = publish
+        self._synchronous = synchronous
+        self._checkpoints = checkpoints
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._local = threading.local()
+        self._connections: list[apsw.Connection] = []
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="db-read")
+        self._writer = threading.Thread(target=self._write_loop, name="db-write", daemon=True)
+        self._checkpointer = threading.Thread(target=self._checkpoint_loop, name="db-checkpoint", daemon=True)
+        self._peeker: apsw.Connection | None = None
+        self._lock_fd = -1
+        self._closed = False
+        self._ended = threading.Event()
+        self.writing_since: float = 0
+        """Monotonic time since when the writer holds the lock; 0 while it does not. For whoever watches the worker."""
+
+    def open(self) -> SqliteDatabase:
+        """Open the file (made if it is not there) and start the writer. Raises Unavailable."""
+        self._lock_fd = os.open(self._path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._peeker = self._connect()
+        os.chmod(self._path, 0o600)
+        self._writer.start()
+        if self._checkpoints:
+            self._checkpointer.start()
+        return self
+
+    def _connect(self, readonly: bool = False) -> apsw.Connection:
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)  # journal_mode and friends may write
+        try:
+            connection = connect(self._path, synchronous=self._synchronous, readonly=readonly)
+        finally:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+        self._connections.append(connection)
+        return connection
+
+    # --- the seam --------------------------------------------------------------------------------------------------
+
+    async def write(self, work: Work[T], accounts: Sequence[AccountId] = ()) -> T:
+        if self._closed:
+            raise Unavailable("The mail store is closing")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(Job(work, accounts, future, loop))
+        return await future
+
+    async def read(self, work: Work[T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    def _read(self, work: Work[T]) -> T:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect(readonly=True)
+        return _snapshot(connection, work)
+
+    async def peek(self, work: Work[T]) -> T:
+        if self._peeker is None:
+            raise Unavailable("The mail store is closing")
+        return _snapshot(self._peeker, work)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        await asyncio.to_thread(self._writer.join, 10)
+        self._ended.set()
+        if self._checkpoints:
+            await asyncio.to_thread(self._checkpointer.join, 10)
+        self._readers.shutdown(wait=True)
+        self._peeker = None
+        for connection in self._connections:
+            connection.close()
+        os.close(self._lock_fd)
+
+    # --- the writer ------------------------------------------------------------------------------------------------
+
+    def _write_loop(self) -> None:
+        connection = self._connect()
+        while (job := self._jobs.get()) is not None:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+            self.writing_since = time.monotonic()
+            try:
+                jobs, last = self._transaction(connection, job)
+            finally:
+                self.writing_since = 0
+                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+            for loop in {job.loop for job in jobs}:
+                _call(loop, [job for job in jobs if job.loop is loop], self._publish)
+            if last:
+                return
+
+    def _transaction(self, connection: apsw.Connection, first: Job) -> tuple[list[Job], bool]:
+        """Run *first* and what queues up meanwhile in one transaction; (jobs done, whether we were told to stop)."""
+        jobs: list[Job] = []
+        job: Job | None = first
+        last = False
+        deadline = time.monotonic() + MAX_BATCH_S
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            while job is not None:
+                jobs.append(job)
+                if not _run_in_savepoint(connection, job):
+                    # SQLite rolled back everything (disk full, interrupt): nothing of this batch stands.
+                    return self._one_by_one(connection, jobs), last
+                job = None
+                if len(jobs) < MAX_WORKS and time.monotonic() < deadline:
+                    job, last = self._next()
+            connection.execute("COMMIT")
+        except apsw.Error as error:
+            self._failed(connection, jobs or [first], error)
+            return jobs or [first], last
+        return jobs, last
+
+    def _next(self) -> tuple[Job | None, bool]:
+        try:
+            job = self._jobs.get_nowait()
+        except queue.Empty:
+            return None, False
+        return job, job is None
+
+    def _one_by_one(self, connection: apsw.Connection, jobs: list[Job]) -> list[Job]:
+        for job in jobs:
+            job.error, job.topics = None, ()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                if _run_in_savepoint(connection, job):
+                    connection.execute("COMMIT")
+            except apsw.Error as error:
+                self._failed(connection, [job], error)
+        return jobs
+
+    def _failed(self, connection: apsw.Connection, jobs: list[Job], error: apsw.Error) -> None:
+        """BEGIN or COMMIT failed. Where it is unclear whether the commit stands, nobody may be answered: we end."""
+        if isinstance(error, apsw.IOError):
+            log.error("commit outcome unclear; this worker ends so that a new one sees what is on the disk", reason=str(error))
+            flush()
+            os._exit(70)
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        for job in jobs:
+            job.error = job.error or _translated(error)
+            job.topics = ()
+
+    # --- checkpoints -----------------------------------------------------------------------------------------------
+
+    def _checkpoint_loop(self) -> None:
+        """The one owner of checkpoints: PASSIVE when the log has grown, RESTART under the lock when it is large."""
+        connection = self._connect()
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # a connection that never read checkpoints nothing
+        seen = 0
+        while not self._ended.wait(0.25):
+            try:
+                size = os.stat(self._path + "-wal").st_size
+            except FileNotFoundError:
+                continue
+            try:
+                if size > RESTART_OCTETS:
+                    self._restart_log(connection)
+                elif size - seen > CHECKPOINT_OCTETS or size < seen:
+                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                    seen = size
+            except (apsw.Error, OSError) as error:
+                log.debug("checkpoint put off", reason=str(error))
+
+    def _restart_log(self, connection: apsw.Connection) -> None:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        fd = os.open(self._path + ".lock", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        finally:
+            os.close(fd)
+
+
+def _snapshot(connection: apsw.Connection, work: Work[T]) -> T:
+    connection.execute("BEGIN")
+    try:
+        return work(SqliteTx(connection, ()))
+    except apsw.Error as error:
+        raise _translated(error) from error
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _run_in_savepoint(connection: apsw.Connection, job: Job) -> bool:
+    """Run one work. False: its error made SQLite roll back the whole transaction."""
+    tx = SqliteTx(connection, job.accounts)
+    connection.execute("SAVEPOINT work")
+    try:
+        job.result = job.work(tx)
+        connection.execute("RELEASE work")
+        job.topics = tuple(tx.topics)
+    except Exception as error:
+        job.error = _translated(error) if isinstance(error, apsw.Error) else error
+        if not isinstance(error, apsw.Error | Refusal):
+            job.error.add_note("raised inside a database work")
+        if not connection.in_transaction:
+            return False
+        connection.execute("ROLLBACK TO work")
+        connection.execute("RELEASE work")
+    return True
+
+
+def _translated(error: apsw.Error) -> Refusal:
+    if isinstance(error, apsw.FullError):
+        return DiskFull("Not enough disk space; try again later", detail=str(error))
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return Unavailable("The mail store is busy; try again", detail=str(error))
+    return Unavailable("The mail store has a problem; try again later", detail=f"{type(error).__name__}: {error}")
+
+
+def _call(loop: asyncio.AbstractEventLoop, jobs: list[Job], publish: Publish) -> None:
+    try:
+        loop.call_soon_threadsafe(finish, jobs, publish)
+    except RuntimeError:  # the loop has ended; the work stands, nobody is left to hear of it
+        log.debug("commit after the loop ended", works=len(jobs))

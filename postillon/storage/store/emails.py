@@ -1,0 +1,310 @@
+"""Stored emails and their placements: reading, flags, copying, expunging. Works over a transaction.
+
+No statement touches more than STEP rows, except copies, which are atomic and capped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ...model.errors import LimitReached, NotFound
+from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, ThreadId, Uid
+from ...model.mail import DELETED, SEEN, Changes, Email
+from ...seams import Row, Tx
+from ..db.dialect import ids
+from .filing import charge, keyword_bits, place, take_uids
+from .mailboxes import GONE_MAILBOX, GONE_PLACEMENT, REAP_EMAIL
+
+STEP = 2000
+MAX_COPY = 100_000
+
+Operation = Literal["add", "remove", "replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class FlagResult:
+    modseq: ModSeq
+    """Of the last change made, or the mailbox' own when nothing changed."""
+    changed: list[tuple[Uid, int, ModSeq]]
+    failed: list[Uid]
+    """Not changed because of UNCHANGEDSINCE (RFC 7162 §3.1.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    uidvalidity: int
+    """Of the mailbox copied to."""
+    pairs: list[tuple[Uid, Uid]]
+    """(uid there was, uid there is now), in order."""
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def snapshot(tx: Tx, account: AccountId, mailbox: MailboxId, after: int, limit: int) -> list[Row]:
+    return tx.all(
+        "SELECT uid, flags, modseq FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid > ? ORDER BY uid LIMIT ?",
+        account,
+        mailbox,
+        after,
+        limit,
+    )
+
+
+def changes(tx: Tx, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Changes:
+    """All past *since*, from one snapshot."""
+    box = tx.one("SELECT modseq, selectable FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
+    if box is None or not box[1]:
+        return Changes(since, [], [], exists=False)
+    if box[0] <= since:
+        return Changes(ModSeq(box[0]), [], [])
+    changed = tx.all(
+        "SELECT uid, flags, modseq FROM placement WHERE account_id = ? AND mailbox_id = ? AND modseq > ? ORDER BY uid",
+        account,
+        mailbox,
+        since,
+    )
+    gone = tx.all(
+        "SELECT object FROM gone WHERE account_id = ? AND mailbox_id = ? AND modseq > ? AND kind = ? ORDER BY object",
+        account,
+        mailbox,
+        since,
+        GONE_PLACEMENT,
+    )
+    return Changes(ModSeq(box[0]), [(Uid(u), f, ModSeq(m)) for u, f, m in changed], [Uid(row[0]) for row in gone])
+
+
+def was_deleted(tx: Tx, account: AccountId, mailbox: MailboxId) -> bool:
+    return (
+        tx.one("SELECT 1 FROM gone WHERE account_id = ? AND mailbox_id = ? AND kind = ?", account, mailbox, GONE_MAILBOX)
+        is not None
+    )
+
+
+def emails(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Email]:
+    sql, value = ids(tx, uids)
+    found = tx.all(
+        "SELECT p.uid, e.email_id, e.thread_id, e.blob_id, e.blob_size, e.recipe, e.size, e.received, e.zone, p.saved,"
+        " e.overview, e.structure FROM placement p JOIN email e ON e.account_id = p.account_id AND e.email_id = p.email_id"
+        f" WHERE p.account_id = ? AND p.mailbox_id = ? AND p.uid IN {sql} ORDER BY p.uid",
+        account,
+        mailbox,
+        value,
+    )
+    return [_email(row) for row in found]
+
+
+def emails_by_id(tx: Tx, account: AccountId, wanted: Sequence[int]) -> list[Email]:
+    """Emails whatever their placements: also those that were expunged a moment ago."""
+    sql, value = ids(tx, wanted)
+    found = tx.all(
+        "SELECT 0, email_id, thread_id, blob_id, blob_size, recipe, size, received, zone, 0, overview, structure"
+        f" FROM email WHERE account_id = ? AND email_id IN {sql}",
+        account,
+        value,
+    )
+    return [_email(row) for row in found]
+
+
+def _email(row: Row) -> Email:
+    return Email(
+        Uid(row[0]),
+        EmailId(row[1]),
+        ThreadId(row[2]),
+        BlobId(row[3]),
+        row[4],
+        bytes(row[5]),
+        row[6],
+        row[7],
+        row[8],
+        row[9],
+        bytes(row[10]),
+        bytes(row[11]),
+    )
+
+
+def sizes(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
+    """(uid, received, zone, size, saved, sent, email_id, thread_id): narrow columns, for SEARCH and SORT."""
+    sql, value = ids(tx, uids)
+    return tx.all(
+        "SELECT p.uid, e.received, e.zone, e.size, p.saved, e.sent, e.email_id, e.thread_id FROM placement p"
+        " JOIN email e ON e.account_id = p.account_id AND e.email_id = p.email_id"
+        f" WHERE p.account_id = ? AND p.mailbox_id = ? AND p.uid IN {sql} ORDER BY p.uid",
+        account,
+        mailbox,
+        value,
+    )
+
+
+# --- flags ---------------------------------------------------------------------------------------------------------
+
+
+def store_flags(
+    tx: Tx,
+    account: AccountId,
+    mailbox: MailboxId,
+    uids: Sequence[int],
+    operation: Operation,
+    flags: int,
+    keywords: Sequence[bytes],
+    unchanged_since: int | None,
+) -> FlagResult:
+    """One step of a STORE, at most STEP uids. Only messages that really change get a new modseq (RFC 7162 §3.1)."""
+    flags |= keyword_bits(tx, account, keywords) if operation != "remove" else _known_bits(tx, account, keywords)
+    sql, value = ids(tx, uids)
+    rows = tx.all(
+        f"SELECT uid, flags, modseq FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid IN {sql} ORDER BY uid",
+        account,
+        mailbox,
+        value,
+    )
+    set_bits, clear_bits = {"add": (flags, 0), "remove": (0, flags), "replace": (flags, ~flags)}[operation]
+    failed = [Uid(uid) for uid, _, modseq in rows if unchanged_since is not None and modseq > unchanged_since]
+    unwanted = set(failed)
+    news = [
+        (Uid(uid), (old | set_bits) & ~clear_bits, old)
+        for uid, old, _ in rows
+        if uid not in unwanted and (old | set_bits) & ~clear_bits != old
+    ]
+    if not news:
+        box = tx.one("SELECT modseq FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
+        if box is None:
+            raise NotFound("No such mailbox")
+        return FlagResult(ModSeq(box[0]), [], failed)
+    modseq = tx.modseq(account)
+    sql, value = ids(tx, [uid for uid, _, _ in news])
+    tx.run(
+        "UPDATE placement SET flags = (flags | ?) & ~CAST(? AS BIGINT), modseq = ?"
+        f" WHERE account_id = ? AND mailbox_id = ? AND uid IN {sql}",
+        set_bits,
+        clear_bits,
+        modseq,
+        account,
+        mailbox,
+        value,
+    )
+    unseen = sum(bool(old & SEEN) - bool(new & SEEN) for _, new, old in news)
+    deleted = sum(bool(new & DELETED) - bool(old & DELETED) for _, new, old in news)
+    tx.run(
+        "UPDATE mailbox SET modseq = ?, unseen = unseen + ?, deleted = deleted + ? WHERE account_id = ? AND mailbox_id = ?",
+        modseq,
+        unseen,
+        deleted,
+        account,
+        mailbox,
+    )
+    return FlagResult(modseq, [(uid, new, modseq) for uid, new, _ in news], failed)
+
+
+def _known_bits(tx: Tx, account: AccountId, names: Sequence[bytes]) -> int:
+    """Bits of those keywords that exist: removing one that nobody ever set makes none."""
+    if not names:
+        return 0
+    wanted = {name.lower() for name in names}
+    rows = tx.all("SELECT bit, name FROM keyword WHERE account_id = ?", account)
+    return sum(1 << bit for bit, name in rows if bytes(name).lower() in wanted)
+
+
+# --- copying and removing ------------------------------------------------------------------------------------------
+
+
+def copy(
+    tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], target: MailboxId, now: int, respects_quota: bool = True
+) -> CopyResult:
+    """Copy placements within an account; all or none. Raises NotFound (the target), OverQuota, LimitReached."""
+    if len(uids) > MAX_COPY:
+        raise LimitReached(f"At most {MAX_COPY} messages can be copied at once")
+    sql, value = ids(tx, uids)
+    rows = tx.all(
+        f"SELECT uid, email_id, flags, size FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid IN {sql} ORDER BY uid",
+        account,
+        mailbox,
+        value,
+    )
+    if not rows:
+        box = tx.one(
+            "SELECT uidvalidity FROM mailbox WHERE account_id = ? AND mailbox_id = ? AND selectable = 1", account, target
+        )
+        if box is None:
+            raise NotFound("No such mailbox")
+        return CopyResult(box[0], [])
+    size = sum(row[3] for row in rows)
+    charge(tx, account, size, respects_quota)
+    first, uidvalidity = take_uids(tx, account, target, [row[2] for row in rows], size)
+    place(tx, account, target, [(first + n, row[1], row[2], row[3]) for n, row in enumerate(rows)], now)
+    tx.many("UPDATE email SET copies = copies + 1 WHERE account_id = ? AND email_id = ?", [(account, row[1]) for row in rows])
+    return CopyResult(uidvalidity, [(Uid(row[0]), Uid(first + n)) for n, row in enumerate(rows)])
+
+
+def move(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], target: MailboxId, now: int) -> CopyResult:
+    """RFC 6851: copy and remove as one. Quota is not asked: nothing is added."""
+    result = copy(tx, account, mailbox, uids, target, now, respects_quota=False)
+    moved = [old for old, _ in result.pairs]
+    for at in range(0, len(moved), STEP):
+        remove(tx, account, mailbox, moved[at : at + STEP], now)
+    return result
+
+
+def deleted_uids(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int] | None, limit: int) -> list[Uid]:
+    """Those messages that are marked \\Deleted, of *uids* if given."""
+    sql, values = "", []
+    if uids is not None:
+        text, value = ids(tx, uids)
+        sql, values = f" AND uid IN {text}", [value]
+    rows = tx.all(
+        f"SELECT uid FROM placement WHERE account_id = ? AND mailbox_id = ? AND (flags & 8) <> 0{sql} ORDER BY uid LIMIT ?",
+        account,
+        mailbox,
+        *values,
+        limit,
+    )
+    return [Uid(row[0]) for row in rows]
+
+
+def remove(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], now: int) -> list[Uid]:
+    """Expunge *uids* (at most STEP) whatever their flags: tombstones, counters, quota. Returns those that were there."""
+    sql, value = ids(tx, uids)
+    rows = tx.all(
+        f"DELETE FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid IN {sql} RETURNING uid, email_id, flags, size",
+        account,
+        mailbox,
+        value,
+    )
+    if not rows:
+        return []
+    modseq = tx.modseq(account)
+    tx.many(
+        "INSERT INTO gone (account_id, mailbox_id, modseq, kind, object, email_id, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(account, mailbox, modseq, GONE_PLACEMENT, row[0], row[1], now) for row in rows],
+    )
+    size = sum(row[3] for row in rows)
+    tx.run(
+        "UPDATE mailbox SET modseq = ?, total = total - ?, unseen = unseen - ?, deleted = deleted - ?, size = size - ?"
+        " WHERE account_id = ? AND mailbox_id = ?",
+        modseq,
+        len(rows),
+        sum(not row[2] & SEEN for row in rows),
+        sum(bool(row[2] & DELETED) for row in rows),
+        size,
+        account,
+        mailbox,
+    )
+    tx.run("UPDATE account_state SET used = used - ? WHERE account_id = ?", size, account)
+    unplace(tx, account, [row[1] for row in rows], now)
+    return sorted(Uid(row[0]) for row in rows)
+
+
+def unplace(tx: Tx, account: AccountId, email_ids: Sequence[int], now: int) -> None:
+    """One placement less for each of *email_ids*; those that have none left go on the janitor's list.
+
+    The rows stay for a while, so that a FETCH under way in another session still finds them.
+    """
+    tx.many("UPDATE email SET copies = copies - 1 WHERE account_id = ? AND email_id = ?", [(account, i) for i in email_ids])
+    sql, value = ids(tx, sorted(set(email_ids)))
+    unused = tx.all(f"SELECT email_id FROM email WHERE account_id = ? AND copies <= 0 AND email_id IN {sql}", account, value)
+    tx.many(
+        "INSERT INTO reap (at, kind, account_id, object) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        [(now, REAP_EMAIL, account, row[0]) for row in unused],
+    )

@@ -1,0 +1,49 @@
+"""Envelopes and recipients as octets in queue rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ...model.address import Address
+from ...model.envelope import Envelope, Notify, Recipient
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+def encode_envelope(envelope: Envelope) -> bytes:
+    """All but the recipients, which have rows of their own."""
+    sender = None if envelope.sender is None else [envelope.sender.local, envelope.sender.domain]
+    return _encode([sender, envelope.body, envelope.smtputf8, envelope.size, envelope.ret, envelope.envid, envelope.require_tls])
+
+
+def encode_recipient(recipient: Recipient) -> bytes:
+    notify = sorted(word.value for word in recipient.notify)
+    return _encode([recipient.address.local, recipient.address.domain, notify, recipient.original])
+
+
+def decode_recipient(data: bytes) -> Recipient:
+    local, domain, notify, original = _decode(data)
+    return Recipient(Address(local, domain), frozenset(map(Notify, notify)), original)
+
+
+def decode_envelope(data: bytes, *recipients: Recipient) -> Envelope:
+    sender, body, smtputf8, size, ret, envid, require_tls = _decode(data)
+    return Envelope(
+        sender=None if sender is None else Address(*sender),
+        recipients=recipients,
+        body=body,
+        smtputf8=smtputf8,
+        size=size,
+        ret=ret,
+        envid=envid,
+        require_tls=require_tls,
+    )
+
+
+def shown(data: bytes) -> str:
+    """The sender in an encoded envelope, as an administrator reads it."""
+    sender: Any = decode_envelope(data).sender
+    return "<>" if sender is None else str(sender)

@@ -1,0 +1,51 @@
+"""What is left to remove after the fact, in small steps. Works over a transaction."""
+
+from __future__ import annotations
+
+from ...model.ids import AccountId, BlobId, MailboxId
+from ...seams import Tx
+from .emails import unplace
+from .filing import REF_EMAIL
+from .mailboxes import REAP_EMAIL, REAP_FILE, REAP_MAILBOX
+from .queue import unrefer
+
+
+def reap(tx: Tx, before: int, now: int, limit: int = 500) -> tuple[int, list[BlobId]]:
+    """One step over the list's entries older than *before*: (entries done, blobs whose files may go now)."""
+    rows = tx.all(
+        "SELECT at, kind, account_id, object FROM reap WHERE at < ? ORDER BY at, kind, account_id, object LIMIT ?", before, limit
+    )
+    files: list[BlobId] = []
+    for at, kind, account, item in rows:
+        if kind == REAP_MAILBOX and not _mailbox_step(tx, AccountId(account), MailboxId(item), now):
+            continue
+        if kind == REAP_EMAIL:
+            _email(tx, AccountId(account), item, now)
+        elif kind == REAP_FILE:
+            files.append(BlobId(item))
+        tx.run("DELETE FROM reap WHERE at = ? AND kind = ? AND account_id = ? AND object = ?", at, kind, account, item)
+    return len(rows), files
+
+
+def _email(tx: Tx, account: AccountId, email: int, now: int) -> None:
+    """Remove the row unless the email was placed again meanwhile (COPY by another session)."""
+    row = tx.one("DELETE FROM email WHERE account_id = ? AND email_id = ? AND copies <= 0 RETURNING blob_id", account, email)
+    if row is not None:
+        unrefer(tx, row[0], REF_EMAIL, email, now)
+
+
+def _mailbox_step(tx: Tx, account: AccountId, mailbox: MailboxId, now: int) -> bool:
+    """Remove placements of a deleted mailbox; True when none is left."""
+    rows = tx.all(
+        "SELECT uid, email_id FROM placement WHERE account_id = ? AND mailbox_id = ? ORDER BY uid LIMIT 1000", account, mailbox
+    )
+    if not rows:
+        return True
+    tx.run("DELETE FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid <= ?", account, mailbox, rows[-1][0])
+    unplace(tx, account, [row[1] for row in rows], now)
+    return False
+
+
+def forget(tx: Tx, accepted_before: int) -> None:
+    """Drop unconfirmed acceptances that nobody will repeat any more."""
+    tx.run("DELETE FROM accepted WHERE at < ?", accepted_before)

@@ -1,0 +1,488 @@
+"""The store: every question about mail, asked with a `Principal`, answered from one `Database`.
+
+One concrete class, not a seam. Each method is one or a few transactions; what they do is in the modules beside this one, as
+plain functions over a transaction. What a method changed is durable when it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ...message.octets import Octets
+from ...model.account import Principal
+from ...model.errors import NotFound, TooLarge, Unavailable
+from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
+from ...model.mail import Changes, Email, Mailbox
+from ...model.plan import File, Plan, Receipt
+from ...model.queue import QueueEntry, QueueState, QueueView
+from ...seams import BlobStore, Clock, Database, Row, Tx
+from ..ids import IdSource
+from ..spool import Spool
+from . import emails, janitor, mailboxes, queue
+from .commit import accounts_of, commit
+from .emails import STEP, CopyResult, FlagResult, Operation
+from .filing import AppendItem, add_blob, add_email, charge, keyword_bits, place, take_uids
+from .mailboxes import Path
+
+READ_AT_ONCE = 16 << 20
+"""Octets that `read_many` returns at most in one call."""
+REAP_AFTER_S = 90
+FORGET_ACCEPTED_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Rope:
+    """A stored message's octets: which blob, and how it is put together."""
+
+    octets: Octets
+    blob: BlobId
+
+    @property
+    def size(self) -> int:
+        return self.octets.size
+
+
+class Store:
+    """*owner* is this worker's instance (see `owner_of`); *slot* of *workers* decides which lanes of the queue it serves."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        clock: Clock,
+        ids: IdSource,
+        spool_dir: str,
+        *,
+        owner: int = 1,
+        slot: int = 0,
+        workers: int = 1,
+    ) -> None:
+        self.database = database
+        self._blobs = blobs
+        self._clock = clock
+        self._ids = ids
+        self._spool_dir = spool_dir
+        self._owner = owner
+        self._lanes = [lane for lane in range(queue.LANES) if lane % workers == slot]
+        self._confirmed: list[bytes] = []
+
+    def new_ids(self, count: int) -> tuple[int, ...]:
+        return tuple(self._ids.next() for _ in range(count))
+
+    # --- mailboxes -------------------------------------------------------------------------------------------------
+
+    async def mailboxes(self, principal: Principal, account: AccountId) -> list[Mailbox]:
+        """All, placeholders included, INBOX first, then by path."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: mailboxes.rows(tx, account))
+
+    async def mailbox(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> Mailbox:
+        """One mailbox by id. Raises NotFound."""
+        _check(principal, account)
+        return await self.database.peek(lambda tx: mailboxes.row(tx, account, mailbox))
+
+    async def find_mailbox(self, principal: Principal, account: AccountId, path: Path) -> Mailbox:
+        """One mailbox by its exact path (INBOX in any case); placeholders too. Raises NotFound."""
+        _check(principal, account)
+        return await self.database.peek(lambda tx: mailboxes.find(tx, account, path))
+
+    async def mailbox_by_role(self, principal: Principal, account: AccountId, role: str) -> Mailbox:
+        _check(principal, account)
+        return await self.database.peek(lambda tx: mailboxes.row(tx, account, mailboxes.by_role(tx, account, role)))
+
+    async def create_mailbox(self, principal: Principal, account: AccountId, path: Path, role: str = "") -> Mailbox:
+        """Make it and the parents it lacks. Raises AlreadyExists, LimitReached."""
+        _check(principal, account)
+        new, now = self.new_ids(len(path)), self._clock.now()
+
+        def work(tx: Tx) -> Mailbox:
+            return mailboxes.row(tx, account, mailboxes.create(tx, account, path, role, new, now))
+
+        return await self.database.write(work, (account,))
+
+    async def delete_mailbox(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> None:
+        """With children its name stays as a placeholder. Raises NotFound, NotPermitted (INBOX), HasChildren."""
+        _check(principal, account)
+        placeholder, now = self._ids.next(), self._clock.now()
+        await self.database.write(lambda tx: mailboxes.delete(tx, account, mailbox, placeholder, now), (account,))
+
+    async def rename_mailbox(self, principal: Principal, account: AccountId, mailbox: MailboxId, path: Path) -> None:
+        """The tree moves along; of INBOX the messages move and it stays (RFC 9051 §6.3.6). Raises AlreadyExists, NotFound."""
+        _check(principal, account)
+        new, now = self.new_ids(len(path)), self._clock.now()
+
+        def work(tx: Tx) -> None:
+            if mailboxes.row(tx, account, mailbox).path != ("INBOX",):
+                mailboxes.rename(tx, account, mailbox, path, new, now)
+                return
+            target = mailboxes.create(tx, account, path, "", new, now)
+            while rows := emails.snapshot(tx, account, mailbox, 0, STEP):
+                emails.move(tx, account, mailbox, [row[0] for row in rows], target, now)
+
+        await self.database.write(work, (account,))
+
+    async def subscribe(self, principal: Principal, account: AccountId, path: Path, on: bool) -> None:
+        _check(principal, account)
+        await self.database.write(lambda tx: mailboxes.subscribe(tx, account, path, on), (account,))
+
+    async def subscriptions(self, principal: Principal, account: AccountId) -> set[Path]:
+        """Subscribed names, whether or not there is such a mailbox."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: mailboxes.subscriptions(tx, account))
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    async def snapshot(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, after_uid: int, limit: int = STEP
+    ) -> list[Row]:
+        """Up to *limit* rows of (uid, flags, modseq) above *after_uid*, ascending."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: emails.snapshot(tx, account, mailbox, after_uid, limit))
+
+    async def changes(self, principal: Principal, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Changes:
+        """What happened past *since*. Costs a primary-key read when nothing did."""
+        _check(principal, account)
+        return await self.database.peek(lambda tx: emails.changes(tx, account, mailbox, since))
+
+    async def keywords(self, account: AccountId) -> dict[int, bytes]:
+        """Names of the account's keywords by bit."""
+
+        def work(tx: Tx) -> dict[int, bytes]:
+            rows = tx.all("SELECT bit, name FROM keyword WHERE account_id = ?", account)
+            return {bit: bytes(name) for bit, name in rows}
+
+        return await self.database.peek(work)
+
+    async def emails(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Email]:
+        """Wide rows in uid order, for at most 500 uids a call; uids that are gone are left out."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: emails.emails(tx, account, mailbox, uids))
+
+    async def emails_by_id(self, principal: Principal, account: AccountId, wanted: Sequence[int]) -> list[Email]:
+        """By email id, in no order: also those expunged a moment ago."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: emails.emails_by_id(tx, account, wanted))
+
+    async def email_sizes(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
+        """Rows of (uid, received, zone, size, saved, sent, email_id, thread_id)."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: emails.sizes(tx, account, mailbox, uids))
+
+    def octets(self, email: Email) -> Rope:
+        """The rope of an email; reads nothing."""
+        return Rope(Octets.decode(email.recipe, email.blob_size), email.blob)
+
+    async def read_octets(self, rope: Rope, start: int, stop: int) -> bytes:
+        """Octets *start* to *stop* of the message. Raises Unavailable if they are missing or damaged."""
+        return (await self.read_many([(rope, start, stop)]))[0]
+
+    async def read_many(self, wanted: Sequence[tuple[Rope, int, int]]) -> list[bytes]:
+        """Several ranges in one go; together at most READ_AT_ONCE octets, unless it is only one."""
+        total = sum(stop - start for _, start, stop in wanted)
+        if len(wanted) > 1 and total > READ_AT_ONCE:
+            raise TooLarge("Too much at once", detail=f"{total} octets")
+
+        def work(tx: Tx) -> list[list[bytes | tuple[BlobId, int, int]]]:
+            return [_inline(tx, rope, start, stop) for rope, start, stop in wanted]
+
+        pieces = await self.database.read(work)
+        return [await self._join(piece) for piece in pieces]
+
+    async def _join(self, pieces: list[bytes | tuple[BlobId, int, int]]) -> bytes:
+        if len(pieces) == 1 and isinstance(pieces[0], bytes):
+            return pieces[0]
+        return b"".join([piece if isinstance(piece, bytes) else await self._blobs.read(*piece) for piece in pieces])
+
+    # --- changing --------------------------------------------------------------------------------------------------
+
+    async def store_flags(
+        self,
+        principal: Principal,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: Sequence[int],
+        op: Operation,
+        flags: int,
+        keywords: Sequence[bytes] = (),
+        unchanged_since: int | None = None,
+    ) -> FlagResult:
+        """Add, remove or replace flags by set operations, in steps of 2,000 messages. Raises LimitReached (keywords)."""
+        _check(principal, account)
+        result = FlagResult(ModSeq(0), [], [])
+        for at in range(0, max(len(uids), 1), STEP):
+            part = uids[at : at + STEP]
+
+            def work(tx: Tx, part: Sequence[int] = part) -> FlagResult:
+                return emails.store_flags(tx, account, mailbox, part, op, flags, keywords, unchanged_since)
+
+            step = await self.database.write(work, (account,))
+            result = FlagResult(step.modseq, result.changed + step.changed, result.failed + step.failed)
+        return result
+
+    async def append(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, items: Sequence[AppendItem]
+    ) -> tuple[int, list[Uid]]:
+        """File *items*, all or none: (uidvalidity, uids). Raises OverQuota, NotFound, LimitReached."""
+        _check(principal, account)
+        for item in items:
+            await self._place(item.body.blob, item.body.path)
+        new, now = [EmailId(i) for i in self.new_ids(len(items))], self._clock.now()
+
+        def work(tx: Tx) -> tuple[int, list[Uid]]:
+            return _append(tx, account, mailbox, items, new, now)
+
+        return await self.database.write(work, (account,))
+
+    async def copy(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int], to_mailbox: MailboxId
+    ) -> CopyResult:
+        """All or none. Raises NotFound (the target), OverQuota, LimitReached."""
+        _check(principal, account)
+        now = self._clock.now()
+        return await self.database.write(lambda tx: emails.copy(tx, account, mailbox, uids, to_mailbox, now), (account,))
+
+    async def move(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int], to_mailbox: MailboxId
+    ) -> CopyResult:
+        """All or none; the source is expunged in the same transaction (RFC 6851)."""
+        _check(principal, account)
+        now = self._clock.now()
+        return await self.database.write(lambda tx: emails.move(tx, account, mailbox, uids, to_mailbox, now), (account,))
+
+    async def expunge(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int] | None
+    ) -> list[Uid]:
+        """Remove the messages marked \\Deleted (of *uids*, if given), in steps; the uids removed."""
+        _check(principal, account)
+        now = self._clock.now()
+        removed: list[Uid] = []
+
+        def work(tx: Tx) -> list[Uid]:
+            found = emails.deleted_uids(tx, account, mailbox, uids, STEP)
+            return emails.remove(tx, account, mailbox, found, now) if found else []
+
+        while step := await self.database.write(work, (account,)):
+            removed += step
+            if len(step) < STEP:
+                break
+        return removed
+
+    async def remove(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Uid]:
+        """Remove *uids* whatever their flags, in steps; those that were still there."""
+        _check(principal, account)
+        now = self._clock.now()
+        removed: list[Uid] = []
+        for at in range(0, len(uids), STEP):
+            part = uids[at : at + STEP]
+
+            def work(tx: Tx, part: Sequence[int] = part) -> list[Uid]:
+                return emails.remove(tx, account, mailbox, part, now)
+
+            removed += await self.database.write(work, (account,))
+        return removed
+
+    # --- bodies and plans ------------------------------------------------------------------------------------------
+
+    def spool(self, max_size: int) -> Spool:
+        """For the octets of one message on its way in."""
+        return Spool(self._spool_dir, BlobId(self._ids.next()), max_size)
+
+    async def _place(self, blob: BlobId, path: str) -> None:
+        if path:
+            await self._blobs.put(blob, path)
+
+    async def commit(self, plan: Plan) -> Receipt:
+        """Make *plan* true, whole or not at all; durable when this returns. Raises OverQuota, NotFound, Unavailable."""
+        await self._place(plan.body.blob, plan.body.path)
+        new, now = [EmailId(i) for i in self.new_ids(len(plan.items))], self._clock.now()
+        confirmed, self._confirmed = self._confirmed, []
+        receipt = await self.database.write(lambda tx: commit(tx, plan, new, now, confirmed), accounts_of(plan))
+        if receipt.repeated and plan.body.path:
+            await self._blobs.delete([plan.body.blob])
+        return receipt
+
+    def confirm(self, accept_key: bytes) -> None:
+        """The peer has heard our 250: the same message may come again and is then another one."""
+        if accept_key:
+            self._confirmed.append(accept_key)
+
+    # --- queue -----------------------------------------------------------------------------------------------------
+
+    async def lease(
+        self, now: int, limit: int, lease_s: int, *, per_destination: int = 20, skip: Collection[str] = ()
+    ) -> list[QueueEntry]:
+        """Lease due entries of this worker's lanes, fairly by destination; none of the destinations in *skip*."""
+        lanes = self._lanes
+        if not await self.database.peek(lambda tx: queue.due_destinations(tx, lanes, now, skip, 1)):
+            return []  # looked before taking the write lock
+        self._lanes = lanes[1:] + lanes[:1]
+        owner = self._owner
+        return await self.database.write(
+            lambda tx: queue.lease(tx, lanes, now, now + lease_s, owner, limit, per_destination, skip)
+        )
+
+    async def renew(self, entries: Sequence[QueueEntry], until: int) -> int:
+        return await self.database.write(lambda tx: queue.renew(tx, entries, until))
+
+    async def release(self, entry: QueueEntry, due: int) -> bool:
+        """Give a lease back without counting an attempt."""
+        return await self.database.write(lambda tx: queue.release(tx, entry, due))
+
+    async def settle(
+        self,
+        entry: QueueEntry,
+        *,
+        answer: str = "",
+        next_try: int | None = None,
+        delay_reported: bool = False,
+        report: Plan | None = None,
+    ) -> bool:
+        """The attempt is over: due again at *next_try*, or done with None. *report* is committed along with it.
+
+        False: the lease had been lost, nothing was changed and no report was made.
+        """
+        now = self._clock.now()
+        new = [EmailId(i) for i in self.new_ids(len(report.items))] if report else []
+        if report is not None:
+            await self._place(report.body.blob, report.body.path)
+
+        def work(tx: Tx) -> bool:
+            if next_try is None:
+                ours = queue.finish(tx, entry, now)
+            else:
+                ours = queue.reschedule(tx, entry, next_try, answer, delay_reported)
+            if ours and report is not None:
+                commit(tx, report, new, now)
+            return ours
+
+        return await self.database.write(work, accounts_of(report) if report else ())
+
+    async def next_due(self) -> int | None:
+        """When the earliest waiting entry is due, epoch seconds; past times are possible."""
+        return await self.database.peek(queue.next_due)
+
+    async def queue_views(self, queue_id: int | None = None, after: int = 0, limit: int = 200) -> list[QueueView]:
+        return await self.database.read(lambda tx: queue.views(tx, queue_id, after, limit))
+
+    async def queue_retry(self, queue_id: int | None) -> int:
+        """Make one message, or everything, due now; how many recipients."""
+        now = self._clock.now()
+        return await self.database.write(lambda tx: queue.set_due(tx, queue_id, now))
+
+    async def queue_state(self, queue_id: int, state: QueueState) -> int:
+        return await self.database.write(lambda tx: queue.set_state(tx, queue_id, state))
+
+    async def queue_drop(self, queue_id: int) -> int:
+        now = self._clock.now()
+        return await self.database.write(lambda tx: queue.drop(tx, queue_id, now))
+
+    async def queue_size(self) -> int:
+        def work(tx: Tx) -> int:
+            row = tx.one("SELECT count(*) FROM queue_recipient")
+            return int(row[0]) if row else 0
+
+        return await self.database.read(work)
+
+    # --- locks and leases of workers -------------------------------------------------------------------------------
+
+    async def lock(self, name: str) -> bool:
+        """Take the lock *name* for this worker; False if somebody has it. It is void when the worker dies."""
+        owner, now = self._owner, self._clock.now()
+
+        def work(tx: Tx) -> bool:
+            sql = "INSERT INTO lock (name, owner, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+            return bool(tx.run(sql, name.encode(), owner, now))
+
+        return await self.database.write(work)
+
+    async def unlock(self, name: str) -> None:
+        owner = self._owner
+        await self.database.write(lambda tx: tx.run("DELETE FROM lock WHERE name = ? AND owner = ?", name.encode(), owner))
+
+    async def void_former(self) -> int:
+        """What earlier generations of this worker's slot had leased or locked is free again."""
+        slot, now = self._owner >> 32, self._clock.now()
+        first, last, keep = slot << 32, (slot << 32) | 0xFFFFFFFF, self._owner
+        return await self.database.write(lambda tx: queue.void(tx, first, last, keep, now))
+
+    async def void_all(self) -> int:
+        """Before any worker runs: nothing is leased or locked."""
+        now = self._clock.now()
+        return await self.database.write(lambda tx: queue.void(tx, 1, (1 << 62), 0, now))
+
+    # --- the janitor -----------------------------------------------------------------------------------------------
+
+    async def clean(self) -> int:
+        """One step of removing what nobody refers to any more; how many entries it found. Call again until 0."""
+        now = self._clock.now()
+        confirmed, self._confirmed = self._confirmed, []
+
+        def work(tx: Tx) -> tuple[int, list[BlobId]]:
+            for key in confirmed:
+                tx.run("DELETE FROM accepted WHERE key = ?", key)
+            janitor.forget(tx, now - FORGET_ACCEPTED_S)
+            return janitor.reap(tx, now - REAP_AFTER_S, now)
+
+        count, files = await self.database.write(work)
+        if files:
+            await self._blobs.delete(files)
+        return count
+
+    # --- settings --------------------------------------------------------------------------------------------------
+
+    async def setting(self, name: str) -> bytes | None:
+        def work(tx: Tx) -> bytes | None:
+            row = tx.one("SELECT value FROM setting WHERE name = ?", name.encode())
+            return bytes(row[0]) if row else None
+
+        return await self.database.read(work)
+
+    async def set_setting(self, name: str, value: bytes) -> None:
+        sql = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        await self.database.write(lambda tx: tx.run(sql, name.encode(), value))
+
+
+def owner_of(slot: int, generation: int) -> int:
+    """A worker's instance: its place among the workers and which one in that place it is. Never 0."""
+    return (slot << 32) | (generation & 0xFFFFFFFF)
+
+
+def _check(principal: Principal, account: AccountId) -> None:
+    if not principal.may(account):
+        # Whoever may not see it learns nothing about it.
+        raise NotFound("No such mailbox", detail=f"principal {principal.account} asked for account {account}")
+
+
+def _inline(tx: Tx, rope: Rope, start: int, stop: int) -> list[bytes | tuple[BlobId, int, int]]:
+    """The range as octets where the body lies in the database, and as ranges to be read where it does not."""
+    found: list[bytes | tuple[BlobId, int, int]] = []
+    for segment in rope.octets.range(start, stop):
+        if isinstance(segment, bytes):
+            found.append(segment)
+            continue
+        first, last = segment
+        row = tx.one("SELECT place, substr(body, ?, ?) FROM blob WHERE blob_id = ?", first + 1, last - first, rope.blob)
+        if row is None:
+            raise Unavailable("The message's text is missing", detail=f"blob {rope.blob}")
+        found.append((rope.blob, first, last) if row[0] else bytes(row[1]))
+    return found
+
+
+def _append(
+    tx: Tx, account: AccountId, mailbox: MailboxId, items: Sequence[AppendItem], new: Sequence[EmailId], now: int
+) -> tuple[int, list[Uid]]:
+    size = sum(item.body.size for item in items)
+    charge(tx, account, size, respects_quota=True)
+    flags = [item.flags | keyword_bits(tx, account, item.keywords) for item in items]
+    first, uidvalidity = take_uids(tx, account, mailbox, flags, size)
+    for item, email in zip(items, new, strict=True):
+        add_blob(tx, item.body, now)
+        filing = File(account, b"", item.body.size)
+        add_email(tx, filing, item.body, item.prepared, email, item.received, item.zone)
+    rows = [(first + n, new[n], flags[n], item.body.size) for n, item in enumerate(items)]
+    place(tx, account, mailbox, rows, now)
+    return uidvalidity, [Uid(first + n) for n in range(len(items))]
+
+
+__all__ = ["AppendItem", "CopyResult", "FlagResult", "Rope", "Store", "owner_of"]
