@@ -148,4 +148,4 @@ def _verify_bcrypt(text: str, password: bytes) -> bool:
         import bcrypt  # only installations with such imports pay for it
     except ImportError as error:
         raise Unavailable("This password cannot be checked here", detail="the bcrypt library is missing") from error
-    return bcrypt.checkpw(password[:72], text.encode())  # bcrypt never looked further than 72 octets
+    return bool(bcrypt.checkpw(password[:72], text.encode()))  # bcrypt never looked further than 72 octets
