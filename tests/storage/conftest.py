@@ -86,7 +86,7 @@ def _postgres(wakes: Wakes) -> tuple[Database, str]:
     if not base:
         pytest.skip("no PostgreSQL in this run: set POSTILLON_TEST_POSTGRES to a connection string")
     name = f"postillon_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(base, autocommit=True) as connection:
+    with psycopg.connect(f"{base} dbname=postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
     return PostgresDatabase(f"{base} dbname={name}", wakes), name
 
