@@ -1,0 +1,121 @@
+"""What is worked out once when a message arrives and stored beside it: the overview and structure columns, and what threads need.
+
+No FETCH parses a message again. `Message-ID` and the like are RFC 5322 §3.6.4, the base subject is RFC 5256 §2.1.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from ..model.plan import Prepared
+from . import header as headers
+from .date import parse_date
+from .encoded_words import decode
+from .header import Buffer, header_end, unfold
+from .imap_text import bodystructure, envelope_of
+from .part import encode_structure
+from .structure import scan_with
+
+MAX_REFERENCES = 100
+"""The first one and the last ones are kept: the root of the thread, and the nearest parents."""
+MAX_MESSAGE_ID = 995
+MAX_SUBJECT = 1000
+"""Characters of a subject that count for its thread."""
+
+_MESSAGE_ID = re.compile(rb"<([^<>\s\x00]++)>")
+_BARE_ID = re.compile(rb"[^<>\s\x00]++")
+_FORWARDED = "(fwd)"
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes]).decode
+
+
+def prepare(data: Buffer) -> Prepared:
+    """All that is stored beside the message *data*: octets, or a file mapped into memory. Never raises."""
+    body_start = header_end(data, 0, len(data))
+    fields = headers.values(bytes(data[: min(body_start, headers.MAX_HEADER)]))
+    part = scan_with(data, body_start, fields)
+    message_id = _message_ids(fields.get(b"message-id"), 1)
+    return Prepared(
+        overview=pack_overview(envelope_of(fields), bodystructure(part, True), bodystructure(part, False)),
+        structure=encode_structure(part),
+        message_id=message_id[0] if message_id else b"",
+        references=references(fields),
+        subject=_subject(fields.get(b"subject")),
+        sent=_sent(fields.get(b"date")),
+    )
+
+
+def pack_overview(envelope: bytes, bodystructure: bytes, body: bytes) -> bytes:
+    """The overview column: three values of FETCH items, each ready to send."""
+    return _pack((envelope, bodystructure, body))
+
+
+def unpack_overview(stored: bytes) -> tuple[bytes, bytes, bytes]:
+    """(ENVELOPE, BODYSTRUCTURE, BODY) without their names. Raises msgspec.MsgspecError (a ValueError)."""
+    return _unpack(stored)
+
+
+def references(fields: dict[bytes, list[bytes]]) -> tuple[bytes, ...]:
+    """The Message-IDs in References and then In-Reply-To, each once, without angle brackets, oldest first."""
+    found = list(dict.fromkeys(_message_ids(fields.get(b"references")) + _message_ids(fields.get(b"in-reply-to"))))
+    return tuple(found if len(found) <= MAX_REFERENCES else found[:1] + found[1 - MAX_REFERENCES :])
+
+
+def _message_ids(found: list[bytes] | None, limit: int | None = None) -> list[bytes]:
+    """What stands in angle brackets; where nothing does, a single word is taken for an id that lacks them."""
+    if not found:
+        return []
+    value = unfold(found[0])
+    ids = [one[:MAX_MESSAGE_ID] for one in _MESSAGE_ID.findall(value)]
+    if not ids and _BARE_ID.fullmatch(value) and b"@" in value:
+        ids = [value[:MAX_MESSAGE_ID]]
+    return ids[:limit]
+
+
+def _sent(found: list[bytes] | None) -> int:
+    moment = parse_date(unfold(found[0])) if found else None
+    return moment[0] if moment else 0
+
+
+def _subject(found: list[bytes] | None) -> bytes:
+    return base_subject(decode(unfold(found[0])[: 4 * MAX_SUBJECT])).casefold().encode("utf-8", "replace") if found else b""
+
+
+def base_subject(text: str) -> str:
+    """The subject without `Re:`, `Fwd:`, `[list]` and `(fwd)` (RFC 5256 §2.1). *text* is decoded; case is kept."""
+    text = " ".join(text[:MAX_SUBJECT].split())
+    while True:
+        text = _without_trailer(text)
+        start = _leader_end(text)
+        text = text[start:]
+        if not (text[:5].lower() == "[fwd:" and text.endswith("]")):
+            return text
+        text = text[5:-1].strip()
+
+
+def _without_trailer(text: str) -> str:
+    while text[-len(_FORWARDED) :].lower() == _FORWARDED:
+        text = text[: -len(_FORWARDED)].rstrip()
+    return text.rstrip()
+
+
+_BLOB = re.compile(r"\[[^\[\]]*+\] *+")
+_RE = re.compile(r"(?:re|fwd?) *+(?:\[[^\[\]]*+\] *+)?:", re.IGNORECASE)
+
+
+def _leader_end(text: str) -> int:
+    """Where the base begins, after all of `Re:`, `Fwd[2]:` and `[blob]` that stand in front."""
+    at = 0
+    while True:
+        at += len(text) - at - len(text[at:].lstrip())
+        last = end = at
+        while blob := _BLOB.match(text, end):
+            last, end = end, blob.end()
+        leader = _RE.match(text, end)
+        if leader is None:
+            # A blob goes only if something is left without it.
+            return end if end < len(text) else last
+        at = leader.end()
