@@ -39,8 +39,9 @@ class DomainView:
 def canonical_domain(text: str) -> str:
     """Raises Refusal."""
     try:
+        text.encode()
         name = parse_domain(text.strip())
-    except AddressError as error:
+    except (AddressError, UnicodeEncodeError) as error:
         raise Refusal(f"{text!r} is not a domain: {error}", status="5.1.2") from error
     if name.startswith("["):
         raise Refusal("An address literal cannot be a domain of this server", status="5.1.2")
@@ -50,8 +51,9 @@ def canonical_domain(text: str) -> str:
 def canonical_address(text: str) -> Address:
     """Raises Refusal."""
     try:
+        text.encode()  # a command line may hold octets that are no UTF-8
         return Address.parse(text.strip())
-    except AddressError as error:
+    except (AddressError, UnicodeEncodeError) as error:
         raise Refusal(f"{text!r} is not an address: {error}", status="5.1.3") from error
 
 

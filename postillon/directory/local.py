@@ -43,10 +43,11 @@ class DirectorySettings:
 
 def canonical_name(text: str) -> str:
     """The login name as it is stored, whatever its case; text that is no address stays what it is and names nobody."""
+    text = text.strip().encode("utf-8", "replace").decode()
     try:
-        return Address.parse(text.strip()).key
+        return Address.parse(text).key
     except AddressError:
-        return text.strip().casefold()
+        return text.casefold()
 
 
 class LocalDirectory(Administration):
@@ -107,7 +108,7 @@ class LocalDirectory(Administration):
         found = await self._database.peek(lambda tx: accounts.login(tx, name))
         account, credential = found or (None, None)
         key = self._verified.key(account.id if account else AccountId(0), account.credential_version if account else 0, password)
-        if account is None or not self._verified.holds(key):
+        if not self._verified.holds(key):
             async with self._limiter.turn(client.address, name):
                 if not await self._check(key, credential, password):
                     wrong = self._verified.key(
@@ -118,18 +119,22 @@ class LocalDirectory(Administration):
                     await self._limiter.failed(client.address, name, is_repeated=is_repeated)
                     raise AuthenticationFailed(FAILED, detail="wrong password" if account else "unknown name")
         assert account is not None and credential is not None
-        self._verified.add(key)
         if not passwords.is_ours(credential.hash) or credential.scram_sha256 is None:
             await self._renew(account, password)
         return account
 
     async def _check(self, key: bytes, credential: Credential | None, password: str) -> bool:
         """Verify once for all who ask the same at the same moment: clients open several connections at once."""
+        if self._verified.holds(key):  # by now
+            return True
         running = self._checks.get(key)
         if running is None:
             running = self._checks[key] = asyncio.ensure_future(self._verify(credential, password))
             running.add_done_callback(lambda _: self._checks.pop(key))
-        return await asyncio.shield(running)
+        is_right = await asyncio.shield(running)
+        if is_right:
+            self._verified.add(key)
+        return is_right
 
     async def _verify(self, credential: Credential | None, password: str) -> bool:
         is_right = credential is not None and await self._pool.verify(credential.hash, password)
