@@ -349,11 +349,14 @@ class Move(Request):
     mailbox: str
 
 
+SortField = Literal["ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO", "RELEVANCY"]
+
+
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """RFC 5256 §3, RFC 5957."""
+    """RFC 5256 §3, RFC 5957, RFC 6203 §4 (RELEVANCY)."""
 
-    field: Literal["ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO", "RELEVANCY"]
+    field: SortField
     reverse: bool = False
 
 

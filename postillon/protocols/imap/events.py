@@ -31,7 +31,7 @@ class AppendStart:
 @dataclass(frozen=True, slots=True)
 class LiteralStart:
     """A message (or a part of it, with CATENATE) wants to come. Answer before the next event is asked for, with
-    `engine.literal_go()` or `engine.literal_refuse(response)`; without either it is refused by the engine."""
+    `engine.literal_go()` or `engine.literal_refuse(response)`; without either the engine refuses it."""
 
     size: int
     synchronising: bool
@@ -54,6 +54,13 @@ class LiteralEnd:
     """All octets came. *has_nul*: there was a NUL although the literal was not a literal8 (RFC 3501 §9 CHAR8)."""
 
     has_nul: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Send *response* (`+ …`), nothing more: the engine lets an ordinary command's literal come."""
+
+    response: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +88,4 @@ class ProtocolError:
     close: bool = False
 
 
-Event = Command | AppendStart | LiteralStart | LiteralChunk | LiteralEnd | AuthResponse | IdleDone | ProtocolError
+Event = Command | AppendStart | LiteralStart | LiteralChunk | LiteralEnd | Continue | AuthResponse | IdleDone | ProtocolError

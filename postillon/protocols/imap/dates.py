@@ -1,0 +1,36 @@
+"""INTERNALDATE and its kin as the server writes them (RFC 3501 §9 date-time)."""
+
+from __future__ import annotations
+
+import datetime
+from functools import lru_cache
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
+_LAST_DAY = datetime.date.max.toordinal()
+
+
+def date_time(at: int, zone: int = 0) -> bytes:
+    """`"17-Jul-1996 02:44:25 -0700"`, quotes included. *at* is epoch seconds, *zone* minutes east of UTC.
+
+    Times outside of the years 1 to 9999 are moved to the nearest that can be written.
+    """
+    days, seconds = divmod(at + zone * 60, 86400)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    east = abs(zone)
+    return b'"%b %02d:%02d:%02d %b%02d%02d"' % (
+        _day(days),
+        hour,
+        minute,
+        second,
+        b"-" if zone < 0 else b"+",
+        east // 60,
+        east % 60,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _day(days: int) -> bytes:
+    day = datetime.date.fromordinal(min(max(days + _EPOCH_DAY, 1), _LAST_DAY))
+    return b"%2d-%b-%04d" % (day.day, _MONTHS[day.month - 1].encode("ascii"), day.year)

@@ -1,0 +1,107 @@
+"""Response codes, without their brackets (RFC 3501 §7.1, RFC 5530, and the extensions'). Words without arguments are
+constants; those with arguments are functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from .sequence import format_ranges, format_set, to_ranges
+
+ALERT = b"ALERT"
+ALREADYEXISTS = b"ALREADYEXISTS"
+AUTHENTICATIONFAILED = b"AUTHENTICATIONFAILED"
+AUTHORIZATIONFAILED = b"AUTHORIZATIONFAILED"
+CANNOT = b"CANNOT"
+CLIENTBUG = b"CLIENTBUG"
+CLOSED = b"CLOSED"
+COMPRESSIONACTIVE = b"COMPRESSIONACTIVE"
+CONTACTADMIN = b"CONTACTADMIN"
+CORRUPTION = b"CORRUPTION"
+EXPIRED = b"EXPIRED"
+EXPUNGEISSUED = b"EXPUNGEISSUED"
+HASCHILDREN = b"HASCHILDREN"
+INUSE = b"INUSE"
+LIMIT = b"LIMIT"
+NOMODSEQ = b"NOMODSEQ"
+NONEXISTENT = b"NONEXISTENT"
+NOPERM = b"NOPERM"
+NOTSAVED = b"NOTSAVED"
+OVERQUOTA = b"OVERQUOTA"
+PARSE = b"PARSE"
+PRIVACYREQUIRED = b"PRIVACYREQUIRED"
+READ_ONLY = b"READ-ONLY"
+READ_WRITE = b"READ-WRITE"
+SERVERBUG = b"SERVERBUG"
+TOOBIG = b"TOOBIG"
+TRYCREATE = b"TRYCREATE"
+UIDNOTSTICKY = b"UIDNOTSTICKY"
+UIDREQUIRED = b"UIDREQUIRED"
+UNAVAILABLE = b"UNAVAILABLE"
+UNKNOWN_CTE = b"UNKNOWN-CTE"
+USEATTR = b"USEATTR"
+
+
+def append_uid(uidvalidity: int, uids: Sequence[int]) -> bytes:
+    """RFC 4315 §3: *uids* ascending (several for MULTIAPPEND)."""
+    return b"APPENDUID %d %b" % (uidvalidity, format_set(uids))
+
+
+def copy_uid(uidvalidity: int, pairs: Sequence[tuple[int, int]]) -> bytes:
+    """RFC 4315 §3: (uid from, uid to). Runs are written as ranges only as far as both sides run together."""
+    ordered = sorted(pairs)
+    ascending = all(one[1] < two[1] for one, two in pairwise(ordered))
+    source = format_set([one for one, _ in ordered])
+    if ascending:
+        return b"COPYUID %d %b %b" % (uidvalidity, source, format_set([two for _, two in ordered]))
+    return b"COPYUID %d %b %b" % (uidvalidity, source, _in_order([two for _, two in ordered]))
+
+
+def _in_order(numbers: Sequence[int]) -> bytes:
+    """As a set that keeps the order: ascending stretches become ranges."""
+    pieces: list[bytes] = []
+    start = 0
+    for position in range(1, len(numbers) + 1):
+        if position == len(numbers) or numbers[position] <= numbers[position - 1]:
+            pieces.append(format_ranges(to_ranges(numbers[start:position])))
+            start = position
+    return b",".join(pieces)
+
+
+def capability(names: Iterable[str]) -> bytes:
+    return b"CAPABILITY " + " ".join(names).encode("ascii")
+
+
+def bad_charset(names: Iterable[bytes]) -> bytes:
+    return b"BADCHARSET (%b)" % b" ".join(names)
+
+
+def highest_modseq(modseq: int) -> bytes:
+    return b"HIGHESTMODSEQ %d" % modseq
+
+
+def mailbox_id(identifier: bytes) -> bytes:
+    """RFC 8474 §4."""
+    return b"MAILBOXID (%b)" % identifier
+
+
+def modified(numbers: bytes) -> bytes:
+    """RFC 7162 §3.1.3: *numbers* from `sequence.format_set`."""
+    return b"MODIFIED %b" % numbers
+
+
+def permanent_flags(flags: Iterable[bytes]) -> bytes:
+    return b"PERMANENTFLAGS (%b)" % b" ".join(flags)
+
+
+def uidnext(uid: int) -> bytes:
+    return b"UIDNEXT %d" % uid
+
+
+def uidvalidity(value: int) -> bytes:
+    return b"UIDVALIDITY %d" % value
+
+
+def unseen(number: int) -> bytes:
+    """RFC 3501 §7.1: the first unseen message; not part of IMAP4rev2."""
+    return b"UNSEEN %d" % number
