@@ -207,7 +207,7 @@ class Status(Request):
 
 @dataclass(frozen=True, slots=True)
 class LiteralPart:
-    """Octets that came as a literal and were streamed (`engine.LiteralStart` … `LiteralEnd`), in the order of the parts."""
+    """Octets that came as a literal and were streamed (`LiteralStart` … `LiteralEnd`), in the order of the parts."""
 
     size: int
     binary: bool = False
