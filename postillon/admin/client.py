@@ -47,7 +47,7 @@ def ask_or_do(config: Config, operation: str, arguments: dict[str, Any]) -> Any:
     try:
         return ask(config.data, operation, arguments)
     except NoServer:
-        from ..app import alone  # opening the store means loading everything; most commands never come here
+        from ..app.alone import alone  # opening the store means loading everything; most commands never come here
 
         with data_lock(config.data):
             return asyncio.run(alone(config, operation, arguments))

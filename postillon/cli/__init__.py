@@ -10,11 +10,11 @@ def main() -> None:
     """The `postillon` program. Children of the supervisor and sendmail take a short way that loads no command parser."""
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command == "worker":
-        from ..app import worker
+        from ..app.worker import worker
 
         sys.exit(worker())
     if command == "prepare":
-        from ..prepare import prepare
+        from ..app.prepare import prepare
 
         sys.exit(prepare())
     if command == "sendmail" or os.path.basename(sys.argv[0]) == "sendmail":

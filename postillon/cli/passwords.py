@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 
 import click
 
 from .commands import fail
+from .generate import generated
 
-_ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without letters that look alike
 MIN_LENGTH = 8
-
-
-def generated() -> str:
-    """Four groups of five letters and digits: 115 bits, readable over the telephone."""
-    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(5)) for _ in range(4))
 
 
 def obtain(from_stdin: bool, generate: bool, whose: str) -> tuple[str, bool]:

@@ -34,7 +34,11 @@ def drop(user: str, group: str) -> None:
     ids = identity(user, group)
     if ids is None:
         return
-    uid, gid = ids
+    become(*ids)
+
+
+def become(uid: int, gid: int) -> None:
+    """Be somebody else for good."""
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

@@ -1,0 +1,291 @@
+"""What an administrator may ask: one table, name → function. Results are plain JSON values. Raises Refusal."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .. import __version__
+from ..directory.local import LocalDirectory
+from ..model.account import Account
+from ..model.errors import NotFound, Refusal
+from ..model.queue import QueueState, QueueView
+from ..seams import QUEUE_TOPIC, Bus, Clock
+from ..storage.store.store import Store
+
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the operations work with. *connections*: sessions under way on this worker, by service; empty when alone."""
+
+    directory: LocalDirectory
+    store: Store
+    bus: Bus
+    clock: Clock
+    data: str
+    started: int
+    connections: Callable[[], dict[str, int]]
+
+
+Operation = Callable[..., Awaitable[Any]]
+OPERATIONS: dict[str, Operation] = {}
+
+
+def _operation(name: str) -> Callable[[Operation], Operation]:
+    def register(function: Operation) -> Operation:
+        OPERATIONS[name] = function
+        return function
+
+    return register
+
+
+async def perform(tools: Tools, operation: str, arguments: dict[str, Any]) -> Any:
+    """One operation. Raises Refusal; TypeError for arguments that it does not have."""
+    function = OPERATIONS.get(operation)
+    if function is None:
+        raise NotFound(f"There is no operation {operation!r}")
+    return await function(tools, **arguments)
+
+
+# --- domains ------------------------------------------------------------------------------------------------------------
+
+
+@_operation("domain.add")
+async def domain_add(tools: Tools, name: str, alias_of: str = "", catch_all: str = "") -> None:
+    await tools.directory.create_domain(name, alias_of=alias_of or None)
+    if catch_all:
+        await tools.directory.set_catch_all(name, catch_all)
+
+
+@_operation("domain.catch_all")
+async def domain_catch_all(tools: Tools, name: str, catch_all: str = "") -> None:
+    await tools.directory.set_catch_all(name, catch_all or None)
+
+
+@_operation("domain.list")
+async def domain_list(tools: Tools) -> list[dict[str, Any]]:
+    found = []
+    for view in await tools.directory.domains():
+        count = len(await tools.directory.accounts(view.name))
+        found.append({"name": view.name, "accounts": count, "alias_of": view.alias_of, "catch_all": view.catch_all})
+    return found
+
+
+@_operation("domain.remove")
+async def domain_remove(tools: Tools, name: str) -> None:
+    await tools.directory.remove_domain(name)
+
+
+# --- accounts -----------------------------------------------------------------------------------------------------------
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {"address": account.name, "state": account.state.name.lower(), "used": account.used, "quota": account.quota}
+
+
+@_operation("account.add")
+async def account_add(tools: Tools, address: str, password: str, quota: int | None = None) -> dict[str, Any]:
+    return _account(await tools.directory.create_account(address, password, quota=quota))
+
+
+@_operation("account.list")
+async def account_list(tools: Tools, domain: str = "") -> list[dict[str, Any]]:
+    return [_account(account) for account in await tools.directory.accounts(domain or None)]
+
+
+@_operation("account.show")
+async def account_show(tools: Tools, address: str) -> dict[str, Any]:
+    return _account(await tools.directory.find_account(address))
+
+
+@_operation("account.remove")
+async def account_remove(tools: Tools, address: str) -> None:
+    await tools.directory.remove_account(address)
+
+
+@_operation("account.password")
+async def account_password(tools: Tools, address: str, password: str) -> dict[str, Any]:
+    await tools.directory.set_password(address, password)
+    return {"address": address}
+
+
+@_operation("account.quota")
+async def account_quota(tools: Tools, address: str, quota: int) -> dict[str, Any]:
+    await tools.directory.set_quota(address, quota)
+    return await account_show(tools, address)  # type: ignore[no-any-return]
+
+
+@_operation("account.suspend")
+async def account_suspend(tools: Tools, address: str) -> dict[str, Any]:
+    await tools.directory.suspend(address)
+    return await account_show(tools, address)  # type: ignore[no-any-return]
+
+
+@_operation("account.resume")
+async def account_resume(tools: Tools, address: str) -> dict[str, Any]:
+    await tools.directory.resume(address)
+    return await account_show(tools, address)  # type: ignore[no-any-return]
+
+
+# --- aliases ------------------------------------------------------------------------------------------------------------
+
+
+async def _targets(tools: Tools, address: str) -> list[str] | None:
+    """What an alias leads to now; None if there is none."""
+    rows = await tools.directory.aliases()
+    wanted = address.strip().casefold()
+    return next((list(row.targets) for row in rows if row.key == wanted), None)
+
+
+@_operation("alias.add")
+async def alias_add(tools: Tools, address: str, targets: list[str]) -> None:
+    before = await _targets(tools, address)
+    if before is None:
+        await tools.directory.create_alias(address, targets)
+    else:
+        await tools.directory.set_targets(address, [*before, *targets])
+
+
+@_operation("alias.list")
+async def alias_list(tools: Tools) -> list[dict[str, Any]]:
+    return [{"address": row.key, "targets": list(row.targets)} for row in await tools.directory.aliases()]
+
+
+@_operation("alias.remove")
+async def alias_remove(tools: Tools, address: str, targets: list[str] | None = None) -> None:
+    before = await _targets(tools, address)
+    left = [target for target in before or [] if target not in (targets or [])]
+    if targets and left:
+        await tools.directory.set_targets(address, left)
+    else:
+        await tools.directory.remove_alias(address)
+
+
+# --- the queue ----------------------------------------------------------------------------------------------------------
+
+
+def queue_name(queue_id: int) -> str:
+    """A queue id as people see it."""
+    return f"{queue_id:x}"
+
+
+def _queue_id(name: str) -> int:
+    try:
+        return int(name.partition("/")[0], 16)
+    except ValueError as error:
+        raise Refusal(f"{name!r} is not the id of a queued message", status="5.5.4") from error
+
+
+def _row(view: QueueView) -> dict[str, Any]:
+    return {
+        "id": queue_name(view.queue_id),
+        "number": view.number,
+        "sender": view.sender or "<>",
+        "recipient": view.recipient,
+        "destination": view.destination,
+        "state": view.state.name.lower(),
+        "size": view.size,
+        "made_at": view.made_at,
+        "due": view.due,
+        "expires": view.expires,
+        "attempts": view.attempts,
+        "last_answer": view.last_answer,
+    }
+
+
+async def _views(tools: Tools) -> list[QueueView]:
+    """All that waits, by message."""
+    found: list[QueueView] = []
+    after = 0
+    while page := await tools.store.queue_views(None, after, PAGE):
+        after = page[-1].queue_id
+        if len(page) == PAGE:  # the page may end in the middle of a message with many recipients
+            page = [view for view in page if view.queue_id != after] + await tools.store.queue_views(after)
+        found += page
+    return found
+
+
+@_operation("queue.list")
+async def queue_list(tools: Tools) -> list[dict[str, Any]]:
+    return [_row(view) for view in await _views(tools)]
+
+
+@_operation("queue.show")
+async def queue_show(tools: Tools, id: str) -> dict[str, Any]:  # noqa: A002
+    views = await tools.store.queue_views(_queue_id(id))
+    if not views:
+        raise NotFound(f"Nothing is queued as {id}")
+    return {"id": id, "recipients": [_row(view) for view in views], "header": ""}
+
+
+async def _each(tools: Tools, ids: list[str], everything: bool) -> list[int]:
+    if everything:
+        return sorted({int(view.queue_id) for view in await _views(tools)})
+    return [_queue_id(name) for name in ids]
+
+
+def _found(count: int, ids: list[str]) -> dict[str, int]:
+    if not count and ids:
+        raise NotFound(f"Nothing is queued as {', '.join(ids)}")
+    return {"recipients": count}
+
+
+@_operation("queue.retry")
+async def queue_retry(tools: Tools, ids: list[str], everything: bool = False) -> dict[str, int]:
+    wanted: list[int | None] = [None] if everything else list(map(_queue_id, ids))
+    count = sum([await tools.store.queue_retry(queue_id) for queue_id in wanted])
+    tools.bus.publish([QUEUE_TOPIC])
+    return _found(count, ids)
+
+
+@_operation("queue.drop")
+async def queue_drop(tools: Tools, ids: list[str], everything: bool = False) -> dict[str, int]:
+    return _found(sum([await tools.store.queue_drop(each) for each in await _each(tools, ids, everything)]), ids)
+
+
+async def _set_state(tools: Tools, ids: list[str], everything: bool, state: QueueState) -> dict[str, int]:
+    wanted = await _each(tools, ids, everything)
+    count = sum([await tools.store.queue_state(queue_id, state) for queue_id in wanted])
+    tools.bus.publish([QUEUE_TOPIC])
+    return _found(count, ids)
+
+
+@_operation("queue.hold")
+async def queue_hold(tools: Tools, ids: list[str], everything: bool = False) -> dict[str, int]:
+    return await _set_state(tools, ids, everything, QueueState.HELD)
+
+
+@_operation("queue.release")
+async def queue_release(tools: Tools, ids: list[str], everything: bool = False) -> dict[str, int]:
+    return await _set_state(tools, ids, everything, QueueState.WAITING)
+
+
+# --- the server ---------------------------------------------------------------------------------------------------------
+
+
+@_operation("status")
+async def status(tools: Tools) -> dict[str, Any]:
+    """The server as a whole, and the connections of the worker that answers."""
+    views = await tools.directory.domains()
+    accounts = await tools.directory.accounts()
+    now = tools.clock.now()
+    due = await tools.store.next_due()
+    place = os.statvfs(tools.data)
+    return {
+        "version": __version__,
+        "worker_pid": os.getpid(),
+        "worker_up_s": now - tools.started,
+        "domains": len(views),
+        "accounts": len(accounts),
+        "mail_octets": sum(account.used for account in accounts),
+        "queued": await tools.store.queue_size(),
+        "next_attempt_s": None if due is None else max(0, due - now),
+        "disk_free_octets": place.f_bavail * place.f_frsize,
+        "connections_here": [f"{service} {count}" for service, count in tools.connections().items() if count],
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+    }

@@ -1,0 +1,1 @@
+"""The composition root: configuration → objects → one TaskGroup. Nothing else constructs."""

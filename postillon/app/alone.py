@@ -1,0 +1,26 @@
+"""An administrator's operation on the data itself, when no server runs. The caller holds the data directory's lock."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ..admin.operations import Tools, perform
+from ..config import Config
+from ..supervisor.privileges import become
+from .data import Layout, opened
+from .prepare import make_schema
+
+
+async def alone(config: Config, operation: str, arguments: dict[str, Any]) -> Any:
+    """Perform *operation*, as the owner of the data: files that root made would lock the server out. Raises Refusal."""
+    owner = os.stat(config.data)
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        become(owner.st_uid, owner.st_gid)
+    await make_schema(Layout(Path(config.data)))
+    now = int(time.time())
+    async with opened(config, instance=now, checkpoints=False) as data:
+        tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, now, dict)
+        return await perform(tools, operation, arguments)

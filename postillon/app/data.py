@@ -1,0 +1,137 @@
+"""The data directory and what is opened over it: the same for a worker, for preparing, and for a command without a server."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from ..bus.local import LocalBus
+from ..config import Config
+from ..directory.limiter import Limiter, LimiterSettings
+from ..directory.local import DirectorySettings, LocalDirectory
+from ..directory.pool import PasswordPool
+from ..seams import Bus, Clock
+from ..storage.blobs.files import FileBlobs
+from ..storage.db.sqlite import SqliteDatabase
+from ..storage.ids import IdSource
+from ..storage.store import Store, owner_of
+
+SECRET = "secret"
+"""The setting that holds the installation's secret."""
+LEAST_SQLITE = (3, 51, 3)
+"""Earlier ones can damage a WAL database that several processes write."""
+
+
+class DataError(Exception):
+    """The data directory cannot be used; the words are for the administrator."""
+
+
+class SystemClock:
+    def now(self) -> int:
+        return int(time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where things lie in the data directory."""
+
+    root: Path
+
+    @property
+    def mail(self) -> str:
+        return str(self.root / "mail.db")
+
+    @property
+    def side(self) -> str:
+        return str(self.root / "side.db")
+
+    @property
+    def blobs(self) -> str:
+        return str(self.root / "blobs")
+
+    @property
+    def spool(self) -> str:
+        return str(self.root / "spool")
+
+    @property
+    def run(self) -> str:
+        return str(self.root / "run")
+
+    def make(self) -> None:
+        """Make what is missing; readable by its owner only. Raises DataError."""
+        try:
+            for path in (str(self.root), self.blobs, self.spool, self.run):
+                os.makedirs(path, mode=0o700, exist_ok=True)
+            mode = stat.S_IMODE(os.stat(self.root).st_mode)
+            if mode & 0o077:
+                raise DataError(f"{self.root} can be read by others (mode {mode:o}); it holds mail and keys: chmod 700 it")
+            if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
+                raise DataError(f"{self.root} cannot be written by user {os.geteuid()}")
+        except OSError as error:
+            raise DataError(f"{error.filename or self.root}: {error.strerror}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    config: Config
+    layout: Layout
+    clock: Clock
+    ids: IdSource
+    bus: Bus
+    database: SqliteDatabase
+    side: SqliteDatabase
+    store: Store
+    pool: PasswordPool
+    directory: LocalDirectory
+
+
+@asynccontextmanager
+async def opened(
+    config: Config, *, instance: int, slot: int = 0, workers: int = 1, bus: LocalBus | None = None, checkpoints: bool = True
+) -> AsyncIterator[Opened]:
+    """Open the databases and all that only needs them; closed in order at the end. Raises Unavailable, DataError."""
+    if tuple(map(int, apsw.sqlite_lib_version().split("."))) < LEAST_SQLITE:
+        raise DataError(f"SQLite {apsw.sqlite_lib_version()} is too old; {'.'.join(map(str, LEAST_SQLITE))} is the least")
+    layout = Layout(Path(config.data))
+    clock, ids = SystemClock(), IdSource(instance)
+    hub = bus or LocalBus()
+    database = SqliteDatabase(layout.mail, hub.publish, checkpoints=checkpoints).open()
+    side = SqliteDatabase(layout.side, hub.publish, readers=1, synchronous="NORMAL", checkpoints=checkpoints).open()
+    pool = PasswordPool()
+    try:
+        store = Store(
+            database,
+            FileBlobs(layout.blobs),
+            clock,
+            ids,
+            layout.spool,
+            owner=owner_of(slot, instance),
+            slot=slot,
+            workers=workers,
+        )
+        directory = LocalDirectory(
+            database=database,
+            limiter=Limiter(side, clock, LimiterSettings(loopback_exempt=config.development is not None)),
+            pool=pool,
+            clock=clock,
+            ids=ids,
+            secret=await _secret(store),
+            settings=DirectorySettings(default_quota=config.limits.quota),
+        )
+        yield Opened(config, layout, clock, ids, hub, database, side, store, pool, directory)
+    finally:
+        pool.close()
+        await side.close()
+        await database.close()
+
+
+async def _secret(store: Store) -> bytes:
+    """The installation's secret; empty only before the preparing process has made it, when nobody logs in."""
+    return await store.setting(SECRET) or b""

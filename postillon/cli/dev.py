@@ -1,0 +1,141 @@
+"""`postillon dev`: a server for development and tests, on this machine, with nothing to configure.
+
+Other programs' test harnesses drive it too: its options and its line of JSON are an interface.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..app.remembered import remembered
+from ..config import SERVICES, Config, Development, Dns, Listen, Logging, Route, Sending
+from ..model.address import Address, AddressError, parse_domain
+from ..supervisor.lifeline import Wishes
+from .commands import fail
+from .running import run
+
+OFFSETS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
+"""Ports are the base plus these."""
+DEFAULT_DOMAIN = "example.test"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    domains: tuple[str, ...]
+    accounts: tuple[tuple[str, str], ...]
+
+
+@click.command()
+@click.option("--data", metavar="DIR", default="dev-data", show_default=True, help="Everything is kept here.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port-base", default=10000, show_default=True, help="Ports are this plus 25, 587, 465, 143, 993, 110, 995.")
+@click.option("--domain", "domains", multiple=True, metavar="NAME", help=f"A domain to take mail for (default {DEFAULT_DOMAIN}).")
+@click.option("--account", "accounts", multiple=True, metavar="ADDRESS:PASSWORD", help="An account (default alice and bob).")
+@click.option("--accounts-file", metavar="FILE", help="Accounts, one ADDRESS:PASSWORD a line.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes (default one for each core).")
+@click.option("--dns", metavar="HOST:PORT", help="Resolver. Without it and --route nothing is sent elsewhere.")
+@click.option("--route", "routes", multiple=True, metavar="DOMAIN=HOST:PORT", help="A fixed next hop for a domain.")
+@click.option("--mx-port", type=click.IntRange(1, 65535), default=25, show_default=True, help="Port to connect to on an MX.")
+@click.option("--json", "as_json", is_flag=True, help="When ready, print one line of JSON.")
+@click.option("-v", "--verbose", count=True, help="Log what happens; twice: everything.")
+def dev(
+    data: str,
+    host: str,
+    port_base: int,
+    domains: tuple[str, ...],
+    accounts: tuple[str, ...],
+    accounts_file: str | None,
+    workers: int | None,
+    dns: str | None,
+    routes: tuple[str, ...],
+    mx_port: int,
+    as_json: bool,
+    verbose: int,
+) -> None:
+    """Run a throw-away server for development and tests.
+
+    It makes its domains, accounts, certificate and authority itself, lets clients on loopback addresses log in without TLS, and
+    never mails the world. SIGTERM or Ctrl-C ends it; the same DIR goes on where it was.
+    """
+    if not 0 <= port_base <= 65535 - max(OFFSETS.values()):
+        fail("--port-base is out of bounds")
+    root = Path(data).resolve()
+    asked = _asked(root, domains, [*accounts, *_lines(accounts_file)])
+    config = Config(
+        hostname=asked.domains[0],
+        data=str(root),
+        workers=workers or 0,
+        loop=os.environ.get("POSTILLON_LOOP", "auto"),
+        listen=Listen((host,), **{service: port_base + offset for service, offset in OFFSETS.items()}),
+        dns=Dns((dns,) if dns else ()),
+        sending=Sending(routes=dict(map(_route, routes))),
+        logging=Logging(("warning", "info", "debug")[min(verbose, 2)]),
+        development=Development(mx_port=mx_port, sends=bool(dns or routes)),
+    )
+    wishes = Wishes(asked.domains, asked.accounts, default_accounts=not accounts and not accounts_file)
+
+    def announce(told: dict[str, Any]) -> None:
+        _announce(config, host, told, as_json)
+
+    sys.exit(run(config, announce, wishes))
+
+
+def _announce(config: Config, host: str, told: dict[str, Any], as_json: bool) -> None:
+    ports = {service: getattr(config.listen, service) for service in SERVICES}
+    if as_json:
+        line = {"host": host, **ports, "data": config.data, "ca": told["ca"], "accounts": told["accounts"], "pid": os.getpid()}
+        print(json.dumps(line), flush=True)
+        return
+    listed = ", ".join(f"{service} {port}" for service, port in ports.items())
+    accounts = ", ".join(f"{account['address']}:{account['password']}" for account in told["accounts"][:10])
+    print(f"Postillon is ready on {host}: {listed}; accounts {accounts}; authority {told['ca']}; pid {os.getpid()}", flush=True)
+
+
+def _asked(root: Path, domains: tuple[str, ...], accounts: list[str]) -> Asked:
+    """Domains in canonical form, the first one first; accounts as (address, password). Ends the program if one is wrong."""
+    pairs = tuple(map(_account, accounts))
+    try:
+        names = [parse_domain(name) for name in domains]
+        of_accounts = [Address.parse(address).domain for address, _ in pairs]
+    except AddressError as error:
+        fail(f"{', '.join([*domains, *(address for address, _ in pairs)])}: {error}")
+    found = [*names, *of_accounts] or remembered(root).domains or [DEFAULT_DOMAIN]
+    return Asked(tuple(dict.fromkeys(found)), pairs)
+
+
+def _account(text: str) -> tuple[str, str]:
+    """`ADDRESS:PASSWORD`; the password may have colons and at signs."""
+    local, at, rest = text.partition("@")
+    domain, colon, password = rest.partition(":")
+    if not (at and colon and password):
+        fail(f"{local or text!r}…: an account is given as ADDRESS:PASSWORD")
+    return f"{local}@{domain}", password
+
+
+def _lines(path: str | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{path}: {error}")
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _route(text: str) -> tuple[str, Route]:
+    """`DOMAIN=HOST:PORT`; HOST may be an IPv6 address in brackets."""
+    domain, equals, target = text.partition("=")
+    host, colon, port = target.rpartition(":")
+    if not (equals and colon and host and port.isdigit() and 0 < int(port) < 65536):
+        fail(f"{text!r}: a route is given as DOMAIN=HOST:PORT")
+    try:
+        return parse_domain(domain), Route(host.strip("[]"), int(port))
+    except AddressError as error:
+        fail(f"{text!r}: {error}")
