@@ -21,7 +21,7 @@ _SIMPLE = re.compile(
     rb"|([" + _ATEXT + rb".]++)@([A-Za-z0-9.-]++)) ?(?:, ?|$)"
 )  # fmt: skip
 _TOKEN = re.compile(
-    rb"([ \t\r\n]*+)(?:(=\?[^?\s]++\?[BbQq]\?[^?\s]*+\?=|[" + _ATEXT + rb']++)|"((?:[^"\\]|\\.)*+)("?)'
+    rb"([ \t\r\n]*+)(?:(=\?[^?\s]++\?[BbQq]\?[^?\s]*+\?=[" + _ATEXT + rb"]*+|[" + _ATEXT + rb']++)|"((?:[^"\\]|\\.)*+)("?)'
     rb"|(\[(?:[^\[\]\\]|\\.)*+\])|([(])|([<>@,;:.])|(.))",
     re.DOTALL,
 )
@@ -142,17 +142,25 @@ class _Reader:
             elif match.lastindex == 4:
                 if not text:
                     self._defect("quoted string does not end")
-                yield _Token(_QUOTED, _unquoted(match[3]), space)
+                yield _Token(_QUOTED, self._unquoted(match[3]), space)
             elif match.lastindex == 5:
                 yield _Token(_LITERAL, text, space)
             elif match.lastindex == 6:
                 end = self._comment_end(value, at)
-                yield _Token(_COMMENT, _unquoted(value[at : end - 1]), space)
+                yield _Token(_COMMENT, self._unquoted(value[at : end - 1]), space)
                 at = end
             elif match.lastindex == 7:
                 yield _Token(text, text, space)
             else:
                 self._defect("character that is not allowed")
+
+    def _unquoted(self, text: bytes) -> bytes:
+        """Text of a quoted string or comment without its backslashes, line ends and NUL."""
+        if b"\\" in text:
+            text = _QUOTED_PAIR.sub(rb"\1", text)
+        if b"\0" in text:
+            self._defect("character that is not allowed")
+        return text.translate(None, b"\0\r\n")
 
     def _comment_end(self, value: bytes, at: int) -> int:
         """The offset past the parenthesis that closes the comment whose text begins at *at*."""
@@ -176,6 +184,7 @@ class _Reader:
         while (kind := self._peek()) != _END:
             if kind == b",":
                 self.at += 1
+                self.comment = b""
             elif kind == b";":
                 self.at += 1
                 if self.group is None:
@@ -195,7 +204,6 @@ class _Reader:
 
     def _element(self, kind: bytes) -> None:
         """One address or the head of a group; at least one token is used up."""
-        self.comment = b""
         start = self.at
         words = self._words()
         kind = self._peek()
@@ -308,6 +316,7 @@ class _Reader:
             self._defect("words after the address")
         if kind in (b"@", b"<", b":"):
             self.at = start
+        self.comment = b""
 
     def _comment_name(self) -> bytes:
         self._peek()
@@ -318,13 +327,6 @@ class _Reader:
             self.members.append(one)
         else:
             self.entries.append(one)
-
-
-def _unquoted(text: bytes) -> bytes:
-    """Text of a quoted string or comment without its backslashes and line ends."""
-    if b"\\" in text:
-        text = _QUOTED_PAIR.sub(rb"\1", text)
-    return text.replace(b"\r", b"").replace(b"\n", b"") if b"\n" in text or b"\r" in text else text
 
 
 def _phrase(words: list[_Token]) -> bytes:

@@ -108,7 +108,7 @@ def header_fields(header: bytes, names: Iterable[bytes], negate: bool = False) -
     if has_empty_line:
         pieces.pop()
     if last:
-        pieces.append(last + b"\r")
+        pieces.append(last.removesuffix(b"\r") + b"\r")
     kept = [piece for piece in pieces if (piece.partition(b":")[0].rstrip(b" \t").lower() in wanted) is not negate]
     kept.append(b"\r\n" if has_empty_line else b"")
     return b"\n".join(kept)

@@ -121,7 +121,7 @@ def _write(part: Part, extended: bool, out: list[bytes]) -> None:
         )
     )
     if part.message:
-        out.append(b" %b " % part.envelope)
+        out.append(b" %b " % part.message.envelope)
         _write(part.message, extended, out)
     if part.message or part.type == b"text":
         out.append(b" %d" % part.lines)

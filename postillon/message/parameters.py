@@ -14,9 +14,10 @@ MAX_PARAMS = 100
 # The quantifiers are possessive (`++`): no character is looked at twice, so time is linear whatever the value.
 _TYPE = re.compile(rb"[ \t]*+([!#$%&'*+.^_`{|}~0-9A-Za-z-]++)[ \t]*+/[ \t]*+([!#$%&'*+.^_`{|}~0-9A-Za-z-]++)")
 _PARAM = re.compile(
-    rb"[; \t]*+([^=;\"()\x00-\x20\x7f-\xff]++)[ \t]*+=[ \t]*+" rb'(?:"((?:[^"\\]|\\.)*+)(?:"|\\?$)|([^;"]*+))',
+    rb"([^=;\"()\x00-\x20\x7f-\xff]++)[ \t]*+=[ \t]*+" rb'(?:"((?:[^"\\]|\\.)*+)(?:"|\\?$)|([^;"]*+))',
     re.DOTALL,
 )
+_BETWEEN = re.compile(rb"[; \t]*+")
 _JUNK = re.compile(rb'[^;"]*+(?:"(?:[^"\\]|\\.)*+["\\]?+[^;"]*+)*+;?+', re.DOTALL)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _IN_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"?|\(|\\.', re.DOTALL)
@@ -43,12 +44,13 @@ def disposition(value: bytes) -> tuple[bytes, Params]:
 def _params(value: bytes, at: int) -> Params:
     """The parameters from offset *at* on. What cannot be one is skipped up to the next semicolon."""
     found: list[tuple[bytes, bytes]] = []
-    end = len(value)
-    while at < end and len(found) < MAX_PARAMS:
+    while len(found) < MAX_PARAMS:
+        at = _end(_BETWEEN, value, at)
+        if at == len(value):
+            break
         match = _PARAM.match(value, at)
         if match is None:
-            junk = _JUNK.match(value, at)
-            at = junk.end() if junk and junk.end() > at else end
+            at = _end(_JUNK, value, at)
             continue
         name, text, plain = match.groups()
         name = name.lower()
@@ -62,6 +64,12 @@ def _params(value: bytes, at: int) -> Params:
         found.append((name, text))
         at = match.end()
     return tuple(found)
+
+
+def _end(pattern: re.Pattern[bytes], value: bytes, at: int) -> int:
+    """Where a match of *pattern*, which may be empty, ends."""
+    match = pattern.match(value, at)
+    return match.end() if match else at
 
 
 def without_comments(value: bytes) -> bytes:

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from hypothesis import strategies as st
+
+
+def shuffled(pieces: str, size: int = 60) -> st.SearchStrategy[bytes]:
+    """Any sequence of *pieces*, which stand apart by spaces; `SP`, `CRLF`, `LF`, `CR`, `NUL` and `8BIT` are what they say."""
+    special = {"SP": b" ", "CRLF": b"\r\n", "LF": b"\n", "CR": b"\r", "NUL": b"\0", "8BIT": b"\xe9", "TAB": b"\t"}
+    octets = [special.get(piece, piece.encode("utf-8")) for piece in pieces.split(" ")]
+    return st.lists(st.sampled_from(octets), max_size=size).map(b"".join)
+
 
 def crlf(text: str) -> bytes:
     return text.replace("\n", "\r\n").encode("utf-8")

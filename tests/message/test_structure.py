@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from postillon.message import structure
 from postillon.message.structure import Part, decode_structure, encode_structure, scan, section, shifted, survey
 
-from .corpus import DIGEST, FORWARDED, MIXED, PLAIN, crlf
+from .corpus import DIGEST, FORWARDED, MIXED, PLAIN, crlf, shuffled
 
 
 def kinds(part: Part) -> object:
@@ -86,9 +86,17 @@ class TestTree:
 
     @pytest.mark.parametrize(
         "header",
-        ["Subject: x", "Content-Type: text", "Content-Type: ", "Content-Type: /plain", "Content-Type: ;charset=utf-8",
-         "Content-Type: multipart/mixed", "Content-Type: multipart/mixed; boundary=", "Content-Type: multipart/mixed; boundary=never"],
-    )  # fmt: skip
+        [
+            "Subject: x",
+            "Content-Type: text",
+            "Content-Type: ",
+            "Content-Type: /plain",
+            "Content-Type: ;charset=utf-8",
+            "Content-Type: multipart/mixed",
+            "Content-Type: multipart/mixed; boundary=",
+            "Content-Type: multipart/mixed; boundary=never",
+        ],
+    )
     def test_what_cannot_be_read_is_plain_text(self, header: str):
         data = message(header, "--x\n\nhello\n--x--\n")
         part = scan(data)
@@ -305,9 +313,13 @@ class TestProperties:
         ours = [part for part in walk(scan(data)) if not part.children and not part.message]
         assert [body(data, part).decode() for part in ours] == [leaf.get_payload() for leaf in leaves]
 
-    @given(st.lists(st.sampled_from([b"\r\n", b"\n", b"\r", b"--b", b"--", b"--c", b"Content-Type: ", b"multipart/mixed; boundary=b",
-           b"multipart/digest; boundary=c", b"message/rfc822", b" ", b'"', b";", b"Content-Transfer-Encoding: base64", b"x", b"\0", b"\xff"]),
-           max_size=80).map(b"".join))  # fmt: skip
+    @given(
+        shuffled(
+            "CRLF CRLF CRLF LF CR --b -- --c --b-- Content-Type: multipart/mixed;boundary=b multipart/digest;boundary=c SP "
+            'message/rfc822 " ; Content-Transfer-Encoding:base64 x NUL 8BIT',
+            size=80,
+        )
+    )
     def test_anything_gives_a_sound_tree(self, data: bytes):
         tree = scan(data)
         assert tree.header_start == 0
