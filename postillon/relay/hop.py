@@ -1,0 +1,91 @@
+"""One place to connect to, and the settings of the sending side."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .tls_policy import TlsMode
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A host's address to try. Connections to equal hops are interchangeable."""
+
+    name: str
+    """The host's name, which a verified certificate must bear; the address itself for literals."""
+    address: str
+    port: int
+    tls: TlsMode
+    login: str = ""
+    password: str = field(default="", repr=False)
+    preference: int = field(default=0, compare=False)
+    """The MX record's; hops of equal preference are equally good."""
+
+    @property
+    def remote(self) -> str:
+        """As it stands in logs and reports: `host [address]`."""
+        return f"{self.name} [{self.address}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait for each answer (RFC 5321 §4.5.3.2)."""
+
+    connect_s: float = 30
+    greeting_s: float = 300
+    command_s: float = 300
+    data_s: float = 120
+    block_s: float = 180
+    end_s: float = 600
+    """After the final dot: giving up early means sending twice."""
+    quit_s: float = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    hostname: str
+    """Our name in EHLO."""
+    port: int = 25
+    """The port of an MX; another one only for tests and developers."""
+    loopback_allowed: bool = False
+    """May an MX have a private or loopback address? Only in developer mode."""
+    ipv6: bool = True
+    ipv4: bool = True
+    max_hosts: int = 10
+    """MX hosts looked up, best first."""
+    max_addresses: int = 12
+    """Addresses tried in one attempt."""
+    idle_s: float = 30
+    messages_per_connection: int = 100
+    recipients_per_message: int = 100
+    """RFC 5321 §4.5.3.1.8: every server takes at least that many."""
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+IsSelf = Callable[[str, int], bool]
+"""Is this address and port one that we listen on?"""
+
+
+def is_public(address: str) -> bool:
+    """May an MX that strangers chose be at this address? Addresses that carry another one inside are judged by that."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if inner is not None:
+            return is_public(str(inner))
+        if ip in _NAT64:
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+    return ip.is_global and not ip.is_multicast and not ip.is_unspecified
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def interleaved(addresses: Sequence[str], settings: RelaySettings) -> list[str]:
+    """IPv6 and IPv4 by turns, IPv6 first, each family in the order given; one that we do not speak is left out."""
+    v6 = [address for address in addresses if ":" in address] if settings.ipv6 else []
+    v4 = [address for address in addresses if ":" not in address] if settings.ipv4 else []
+    turns = max(len(v6), len(v4))
+    return [family[i] for i in range(turns) for family in (v6, v4) if i < len(family)]
