@@ -79,7 +79,7 @@ def section(structure: Part, path: Sequence[int], kind: SectionKind | None = Non
     with a path only an embedded one has them; MIME is the part's own header and needs a path. HEADER and MIME include the
     empty line. *delta* is explained at the top of this module.
     """
-    part = _find(structure, path)
+    part = find(structure, path)
     if part is not None and path and kind in ("HEADER", "TEXT"):
         part = part.message
     if part is None or (kind == "MIME" and not path):
@@ -93,7 +93,7 @@ def section(structure: Part, path: Sequence[int], kind: SectionKind | None = Non
     return part.body_start + delta, part.body_end + delta
 
 
-def _find(structure: Part, path: Sequence[int]) -> Part | None:
+def find(structure: Part, path: Sequence[int]) -> Part | None:
     """The part that *path* numbers. The part 1 of a message that is no multipart is its body."""
     part, is_message = structure, True
     for number in path:
