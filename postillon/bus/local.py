@@ -10,12 +10,14 @@ import asyncio
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterable
 
 from ..log import Log
 
 MAX_TOPICS = 256  # a datagram; the rest goes in further ones
 RECEIVE_OCTETS = MAX_TOPICS * 8
+PEERS_S = 0.5
 
 log = Log("bus")
 
@@ -61,6 +63,8 @@ class LocalBus:
         self._slot = slot
         self._flags: dict[int, list[Flag]] = {}
         self._socket: socket.socket | None = None
+        self._peers: list[str] = []
+        self._looked_at = -PEERS_S
 
     def open(self) -> LocalBus:
         """Begin to hear the other workers. Needs the running loop."""
@@ -85,9 +89,17 @@ class LocalBus:
         for at in range(0, len(moved), MAX_TOPICS):
             part = moved[at : at + MAX_TOPICS]
             datagram = struct.pack(f"={len(part)}q", *part)
-            for name in os.listdir(self._directory):
-                if name.startswith("bus.") and name != f"bus.{self._slot}":
-                    self._send(datagram, os.path.join(self._directory, name))
+            for path in self._others(self._directory):
+                self._send(datagram, path)
+
+    def _others(self, directory: str) -> list[str]:
+        """Sockets of the other workers; looked up again after a while, since a missed wake is harmless."""
+        now = time.monotonic()
+        if now - self._looked_at >= PEERS_S:
+            names = (name for name in os.listdir(directory) if name.startswith("bus.") and name != f"bus.{self._slot}")
+            self._peers = [os.path.join(directory, name) for name in names]
+            self._looked_at = now
+        return self._peers
 
     def _send(self, datagram: bytes, path: str) -> None:
         assert self._socket is not None

@@ -214,6 +214,12 @@ def finish(tx: Tx, entry: QueueEntry, now: int) -> bool:
     return True
 
 
+def is_leased(tx: Tx, entry: QueueEntry) -> bool:
+    """Whether *entry*'s lease still stands."""
+    row = tx.one("SELECT owner, epoch FROM queue_recipient WHERE queue_id = ? AND number = ?", entry.queue_id, entry.number)
+    return row == (entry.owner, entry.epoch)
+
+
 def _count_down(tx: Tx, queue_id: int, now: int) -> None:
     """One recipient less; with the last one the message goes too."""
     row = tx.one("UPDATE queue_message SET waiting = waiting - 1 WHERE queue_id = ? RETURNING waiting, blob_id", queue_id)

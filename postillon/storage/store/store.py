@@ -14,7 +14,7 @@ from ...model.account import Principal
 from ...model.errors import NotFound, TooLarge, Unavailable
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
 from ...model.mail import Changes, Email, Mailbox
-from ...model.plan import File, Plan, Receipt
+from ...model.plan import Body, File, Plan, Prepared, Receipt
 from ...model.queue import QueueEntry, QueueState, QueueView
 from ...seams import BlobStore, Clock, Database, Row, Tx
 from ..ids import IdSource
@@ -22,7 +22,7 @@ from ..spool import Spool
 from . import emails, janitor, mailboxes, queue
 from .commit import accounts_of, commit
 from .emails import STEP, CopyResult, FlagResult, Operation
-from .filing import AppendItem, add_blob, add_email, charge, keyword_bits, place, take_uids
+from .filing import AppendItem, add_blob, add_email, charge, file, keyword_bits, place, take_uids
 from .mailboxes import Path
 
 READ_AT_ONCE = 16 << 20
@@ -357,6 +357,23 @@ class Store:
             return ours
 
         return await self.database.write(work, accounts_of(report) if report else ())
+
+    async def file_queued(self, entry: QueueEntry, account: AccountId, prepared: Prepared) -> bool:
+        """File the copy that *entry* kept for *account* and settle it, as one: it is filed exactly once.
+
+        False: the lease had been lost and nothing was changed. Raises NotFound.
+        """
+        now, email = self._clock.now(), EmailId(self._ids.next())
+        body = Body(entry.blob, entry.blob_size, b"")
+        item = File(account, entry.recipe, Octets.decode(entry.recipe, entry.blob_size).size)
+
+        def work(tx: Tx) -> bool:
+            if not queue.is_leased(tx, entry):
+                return False
+            file(tx, item, body, prepared, email, entry.made_at, 0, now)
+            return queue.finish(tx, entry, now)
+
+        return await self.database.write(work, (account,))
 
     async def next_due(self) -> int | None:
         """When the earliest waiting entry is due, epoch seconds; past times are possible."""

@@ -1,0 +1,82 @@
+"""From octets to a commit: what every entry point shares. There is no other way to say 250.
+
+The octets received are kept as they came; fields that we add stand in the rope before them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import mmap
+import os
+
+from ..message import trace
+from ..message.incoming import Incoming
+from ..message.prepare import prepare
+from ..model.envelope import Envelope
+from ..model.errors import Refusal
+from ..model.plan import Body, Prepared
+
+PREPARE_ON_LOOP = 64 * 1024
+"""Octets up to which a message is scanned on the event loop; larger ones go to a thread."""
+MAX_HEADER = 1 << 20
+MAX_HOPS = 50
+
+
+def accept_key(peer: str, envelope: Envelope, body: Body) -> bytes:
+    """What tells a message that is sent again from another one: who sends, from whom, to whom, which octets (RFC 1047)."""
+    digest = hashlib.sha256(body.sha256)
+    for word in (peer, str(envelope.sender), *(str(recipient.address) for recipient in envelope.recipients)):
+        digest.update(word.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.digest()
+
+
+async def prepared(body: Body, head: bytes = b"", cut: int = 0) -> Prepared:
+    """What is stored beside the message that is *head* and then the body from octet *cut* on."""
+    if body.data is not None and len(body.data) <= PREPARE_ON_LOOP:
+        return prepare(head + body.data[cut:] if head or cut else body.data)
+    return await asyncio.to_thread(_prepare_file, body, head, cut)
+
+
+def _prepare_file(body: Body, head: bytes, cut: int) -> Prepared:
+    if body.data is not None:
+        return prepare(head + body.data[cut:])
+    with open(body.path, "rb") as file:
+        if not head and not cut:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                return prepare(mapped)
+        file.seek(cut)
+        return prepare(head + file.read())
+
+
+def header_octets(body: Body) -> bytes:
+    """The header section with its empty line, cut at MAX_HEADER. Raises Refusal if it is longer than that."""
+    start = body.data
+    if start is None:
+        fd = os.open(body.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            start = os.pread(fd, MAX_HEADER + 4, 0)
+        finally:
+            os.close(fd)
+    if start.startswith(b"\r\n"):
+        return b"\r\n"
+    end = start.find(b"\r\n\r\n", 0, MAX_HEADER + 4)
+    if end >= 0:
+        return start[: end + 4]
+    if body.size > MAX_HEADER:
+        raise Refusal("The header section is longer than 1 MiB", status="5.6.0", code=552)
+    return start
+
+
+def check_hops(header: bytes) -> None:
+    """RFC 5321 §6.3: a message that has passed too many hosts goes round in a circle. Raises Refusal."""
+    if header.lower().count(b"received:") <= MAX_HOPS:
+        return  # at a glance, which is all that most messages need
+    hops = trace.hops(header)
+    if hops > MAX_HOPS:
+        raise Refusal(f"The message has passed {hops} hosts and seems to go round in a circle", status="5.4.6", code=554)
+
+
+def message_name(incoming: Incoming) -> str:
+    """The id of a message in the log and in our answer: its blob's."""
+    return f"{incoming.body.blob:x}"

@@ -1,0 +1,152 @@
+"""From accepted recipients to the items of a plan: copies to file here, and duties for the queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ..message.octets import Octets
+from ..message.prepare import prepare
+from ..model.address import Address
+from ..model.envelope import Accepted, Envelope, Recipient
+from ..model.ids import AccountId, QueueId
+from ..model.plan import Enqueue, File
+from ..model.queue import Outcome, OutcomeKind, QueueEntry
+from ..seams import Clock, Directory
+from ..storage.store import Rope, Store
+from .plan import Fate
+
+LOCAL = "local"
+"""The queue destination of copies that are filed here later."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSettings:
+    hostname: str
+    """Our name in Received fields and reports."""
+    max_size: int = 50 << 20
+    """Octets of a message."""
+    queue_lifetime_s: int = 5 * 86400
+    """When a queued message is given up (RFC 5321 §4.5.4.1)."""
+    copies_at_once: int = 50
+    """Copies filed in the accepting transaction; the others go by the queue."""
+    remote_allowed: bool = True
+    """False: foreign recipients are refused in the dialogue (a developer's server without DNS and routes)."""
+    routed_domains: frozenset[str] = frozenset()
+    """Foreign domains that have a fixed next hop: always allowed."""
+
+    def may_send_to(self, domain: str) -> bool:
+        return self.remote_allowed or domain in self.routed_domains
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The ropes of a message: as filed (with Return-Path), and as handed on."""
+
+    filed: Octets
+    handed_on: Octets
+
+
+class Deliverer:
+    """Makes plan items, and files what the queue kept for local accounts."""
+
+    def __init__(self, *, store: Store, directory: Directory, clock: Clock, settings: FlowSettings) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._settings = settings
+
+    async def items(
+        self,
+        envelope: Envelope,
+        accepted: Sequence[Accepted],
+        fates: Sequence[Fate],
+        copies: Copies,
+        sender_account: AccountId | None,
+    ) -> tuple[File | Enqueue, ...]:
+        """One copy for each account however many recipients lead to it, one duty for each foreign recipient."""
+        fate_of: dict[AccountId, Fate] = {}
+        for one, fate in zip(accepted, fates, strict=True):
+            for account in one.accounts:
+                if fate_of.get(account, Fate.DISCARD) is Fate.DISCARD:
+                    fate_of[account] = fate
+        filing = [(account, fate) for account, fate in fate_of.items() if fate in (Fate.FILE, Fate.JUNK)]
+        later = [account for account, fate in fate_of.items() if fate is Fate.QUEUE]
+        later += [account for account, _ in filing[self._settings.copies_at_once :]]
+        files = [
+            File(account, copies.filed.encode(), copies.filed.size, role="junk" if fate is Fate.JUNK else "inbox")
+            for account, fate in filing[: self._settings.copies_at_once]
+        ]
+        queued = list(self._remote(envelope, accepted, fates, copies, sender_account))
+        if later:
+            queued.append(await self._local_later(envelope, later, copies, sender_account))
+        return (*files, *queued)
+
+    def _remote(
+        self,
+        envelope: Envelope,
+        accepted: Sequence[Accepted],
+        fates: Sequence[Fate],
+        copies: Copies,
+        sender_account: AccountId | None,
+    ) -> Iterable[Enqueue]:
+        recipients: dict[str, Recipient] = {}
+        for one, fate in zip(accepted, fates, strict=True):
+            if fate is Fate.DISCARD:
+                continue
+            for target in one.remote:
+                recipients.setdefault(target.key, _handed_on(one.recipient, target))
+        if recipients:
+            found = tuple(recipients.values())
+            yield self._enqueue(envelope, found, tuple(r.address.domain for r in found), copies.handed_on, sender_account)
+
+    async def _local_later(
+        self, envelope: Envelope, accounts: Sequence[AccountId], copies: Copies, sender_account: AccountId | None
+    ) -> Enqueue:
+        names = [(await self._directory.account(account)).name for account in accounts]
+        recipients = tuple(Recipient(Address.parse(name)) for name in names)
+        return self._enqueue(envelope, recipients, (LOCAL,) * len(recipients), copies.filed, sender_account)
+
+    def _enqueue(
+        self,
+        envelope: Envelope,
+        recipients: tuple[Recipient, ...],
+        destinations: tuple[str, ...],
+        octets: Octets,
+        account: AccountId | None,
+    ) -> Enqueue:
+        now = self._clock.now()
+        return Enqueue(
+            queue_id=QueueId(self._store.new_ids(1)[0]),
+            envelope=replace(envelope, recipients=recipients),
+            destinations=destinations,
+            recipe=octets.encode(),
+            account=account,
+            due=now,
+            expires=now + self._settings.queue_lifetime_s,
+        )
+
+    # --- for the queue's worker ------------------------------------------------------------------------------------
+
+    async def file_entry(self, entry: QueueEntry) -> Outcome:
+        """File the copy that *entry* keeps for a local account; the entry is settled with it. Raises Refusal."""
+        found = await self._directory.find(entry.recipient.address)
+        if not found.accounts:
+            return Outcome(OutcomeKind.FAILED, "5.1.1", "There is no such account any more")
+        rope = Rope(Octets.decode(entry.recipe, entry.blob_size), entry.blob)
+        data = await self._store.read_octets(rope, 0, rope.size)
+        await self._store.file_queued(entry, found.accounts[0], await asyncio.to_thread(prepare, data))
+        return Outcome(OutcomeKind.DELIVERED, "2.1.5", "Filed")
+
+
+def _handed_on(recipient: Recipient, target: Address) -> Recipient:
+    """The same wishes for another address; the address the sender wrote is kept as ORCPT (RFC 3461 §5.2.3)."""
+    if target == recipient.address:
+        return recipient
+    return replace(recipient, address=target, original=recipient.original or f"rfc822;{recipient.address}")
+
+
+def over_quota_for_all(quotas: Sequence[tuple[int, int]], size: int) -> bool:
+    """Whether none of the accounts (used, quota) has room for *size* octets more."""
+    return bool(quotas) and all(used + size > quota for used, quota in quotas)

@@ -1,0 +1,134 @@
+"""Mail from other servers (the MX): who may send to whom, and what is made of a message. See ARCHITECTURE.md, first journey."""
+
+from __future__ import annotations
+
+import time
+
+from ..log import Log
+from ..message.incoming import Incoming
+from ..message.octets import Octets
+from ..message.trace import received, return_path
+from ..model.address import Address
+from ..model.envelope import Accepted, Client, Envelope, Recipient
+from ..model.errors import NotFound, NotPermitted, OverQuota
+from ..model.plan import Plan, Receipt
+from ..seams import Clock, Directory, FindKind, Found, Resolver
+from ..storage.store import Store
+from . import accept
+from .deliver import Copies, Deliverer, FlowSettings, over_quota_for_all
+from .judge import judge_sender
+from .plan import Opinion, Wish, decide
+
+log = Log("receive")
+
+
+class Receiver:
+    """The MX' mail path: `sender`, then `recipient` for each, then `message` (servers.smtp.session.MailPath)."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        directory: Directory,
+        resolver: Resolver,
+        deliverer: Deliverer,
+        clock: Clock,
+        settings: FlowSettings,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._resolver = resolver
+        self._deliverer = deliverer
+        self._clock = clock
+        self._settings = settings
+
+    async def sender(self, client: Client, envelope: Envelope) -> None:
+        """At MAIL. Raises Refusal."""
+        sender = envelope.sender
+        if sender is not None and not await self._directory.is_local_domain(sender.domain):
+            await judge_sender(self._resolver, sender.domain)
+
+    async def recipient(self, client: Client, envelope: Envelope, recipient: Recipient | None) -> Accepted:
+        """At RCPT; None is the bare `<Postmaster>`. Raises Refusal: unknown, no relay, over quota."""
+        if recipient is None:
+            found = await self._directory.postmaster()
+            if found.kind is not FindKind.LOCAL:
+                raise NotFound("There is no postmaster here yet", status="5.1.1")
+            recipient = await self._named(found)
+        else:
+            found = await self._directory.find(recipient.address)
+        if found.kind is FindKind.FOREIGN:
+            raise NotPermitted("Relaying denied: that domain is not served here", status="5.7.1")
+        await check_local(self._directory, found, recipient, envelope.size or 0)
+        return Accepted(recipient, found.accounts, found.remote, found.detail)
+
+    async def _named(self, found: Found) -> Recipient:
+        return Recipient(Address.parse((await self._directory.account(found.accounts[0])).name))
+
+    async def message(self, incoming: Incoming) -> Receipt:
+        """After DATA: judge, plan, commit. Durable when it returns. Raises Refusal."""
+        started = time.monotonic()
+        header = accept.header_octets(incoming.body)
+        accept.check_hops(header)
+        fates = decide([Opinion(Wish.FILE)] * len(incoming.accepted))
+        trace = received_field(incoming, self._settings.hostname)
+        handed_on = Octets.whole(incoming.body.size).with_prefix(trace)
+        copies = Copies(handed_on.with_prefix(return_path(incoming.envelope.sender)), handed_on)
+        items = await self._deliverer.items(incoming.envelope, incoming.accepted, fates, copies, None)
+        plan = Plan(
+            body=incoming.body,
+            prepared=await accept.prepared(incoming.body),
+            received=incoming.at,
+            items=items,
+            accept_key=accept.accept_key(incoming.client.address, incoming.envelope, incoming.body),
+        )
+        receipt = await self._store.commit(plan)
+        note_accepted(incoming, receipt, started)
+        return receipt
+
+
+async def check_local(directory: Directory, found: Found, recipient: Recipient, size: int) -> None:
+    """Raises NotFound for an address that leads nowhere, OverQuota when nobody it leads to has room for *size* octets."""
+    if found.kind is FindKind.UNKNOWN:
+        raise NotFound(f"No such mailbox here: <{recipient.address}>", status="5.1.1")
+    accounts = [await directory.account(account) for account in found.accounts]
+    if not found.remote and over_quota_for_all([(account.used, account.quota) for account in accounts], max(size, 1)):
+        raise OverQuota("The mailbox is full; try again later")
+
+
+def received_field(incoming: Incoming, hostname: str) -> bytes:
+    """Our Received field (RFC 5321 §4.4); the recipient is told only where there is one."""
+    accepted = incoming.accepted
+    return received(
+        incoming.client,
+        by=hostname,
+        id=accept.message_name(incoming),
+        recipient=accepted[0].recipient.address if len(accepted) == 1 else None,
+        utf8=incoming.envelope.smtputf8,
+        at=incoming.at,
+    )
+
+
+def note_accepted(incoming: Incoming, receipt: Receipt, started: float) -> None:
+    """The stage's line in the log."""
+    log.info(
+        "message accepted again" if receipt.repeated else "message accepted",
+        session=incoming.client.session,
+        message=accept.message_name(incoming),
+        peer=incoming.client.address,
+        account=incoming.client.login or "-",
+        sender=incoming.envelope.sender or "<>",
+        recipients=len(incoming.accepted),
+        size=incoming.body.size,
+        filed=len(receipt.filed),
+        queued=len(receipt.queued),
+        ms=round((time.monotonic() - started) * 1000, 1),
+    )
+    for filed in receipt.filed:
+        log.info(
+            "message filed",
+            message=accept.message_name(incoming),
+            account=filed.account,
+            mailbox=filed.mailbox,
+            uid=filed.uid,
+        )

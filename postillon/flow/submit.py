@@ -1,0 +1,117 @@
+"""Mail from our own people: may this account use this sender, what is completed, what is left out. See RFC 6409 §6 and §8."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from ..message.incoming import Incoming
+from ..message.octets import Octets
+from ..message.trace import return_path
+from ..model.account import Account
+from ..model.address import Address
+from ..model.envelope import Accepted, Client, Envelope, Recipient
+from ..model.errors import NotFound, NotPermitted, Refusal
+from ..model.ids import AccountId
+from ..model.plan import Plan, Receipt
+from ..seams import Clock, Directory, FindKind
+from ..storage.ids import IdSource
+from ..storage.store import Store
+from . import accept
+from .complete import Completed, complete
+from .deliver import Copies, Deliverer, FlowSettings
+from .plan import Opinion, Wish, decide
+from .receive import check_local, note_accepted, received_field
+
+
+class Submitter:
+    """The submission's mail path (servers.smtp.session.MailPath). Every client here has authenticated."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        directory: Directory,
+        deliverer: Deliverer,
+        clock: Clock,
+        ids: IdSource,
+        settings: FlowSettings,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._deliverer = deliverer
+        self._clock = clock
+        self._ids = ids
+        self._settings = settings
+
+    async def sender(self, client: Client, envelope: Envelope) -> None:
+        """At MAIL: the null sender or an address of the account. Raises NotPermitted."""
+        if envelope.sender is not None:
+            await self._check_owned(_account(client), [envelope.sender], "Sender")
+
+    async def recipient(self, client: Client, envelope: Envelope, recipient: Recipient | None) -> Accepted:
+        """At RCPT: local or foreign. Raises Refusal."""
+        if recipient is None:
+            found = await self._directory.postmaster()
+            account = await self._local_account(found.accounts)
+            return Accepted(Recipient(Address.parse(account.name)), found.accounts, found.remote)
+        found = await self._directory.find(recipient.address)
+        if found.kind is FindKind.FOREIGN:
+            if not self._settings.may_send_to(recipient.address.domain):
+                raise NotPermitted(
+                    "This server sends no mail to other domains: it has no route there and no DNS to find one", status="5.7.1"
+                )
+            return Accepted(recipient, remote=(recipient.address,))
+        await check_local(self._directory, found, recipient, envelope.size or 0)
+        return Accepted(recipient, found.accounts, found.remote, found.detail)
+
+    async def _local_account(self, accounts: tuple[AccountId, ...]) -> Account:
+        if not accounts:
+            raise NotFound("There is no postmaster here yet", status="5.1.1")
+        return await self._directory.account(accounts[0])
+
+    async def message(self, incoming: Incoming) -> Receipt:
+        """After DATA: check From and Sender, complete the header, commit local copies and duties as one. Raises Refusal."""
+        started = time.monotonic()
+        client = incoming.client
+        edited = await self._edited(incoming)
+        fates = decide([Opinion(Wish.FILE)] * len(incoming.accepted))
+        # What stands in the blob from the body on is the message's; its header is ours, written out in the rope.
+        completed = Octets.of(edited.header, (edited.body_start, incoming.body.size))
+        handed_on = completed.with_prefix(received_field(incoming, self._settings.hostname))
+        copies = Copies(handed_on.with_prefix(return_path(incoming.envelope.sender)), handed_on)
+        items = await self._deliverer.items(incoming.envelope, incoming.accepted, fates, copies, client.account)
+        plan = Plan(
+            body=incoming.body,
+            prepared=await accept.prepared(incoming.body, edited.header, edited.body_start),
+            received=incoming.at,
+            items=items,
+            accept_key=accept.accept_key(client.login or client.address, incoming.envelope, incoming.body),
+        )
+        receipt = await self._store.commit(plan)
+        note_accepted(incoming, receipt, started)
+        return receipt
+
+    async def _edited(self, incoming: Incoming) -> Completed:
+        header = accept.header_octets(incoming.body)
+        accept.check_hops(header)
+        account = _account(incoming.client)
+        edited = complete(
+            header,
+            sender=incoming.envelope.sender or Address.parse((await self._directory.account(account)).name),
+            at=incoming.at,
+            message_id=f"{incoming.body.blob:x}.{self._ids.session()}@{self._settings.hostname}",
+        )
+        await self._check_owned(account, edited.authors, "From")
+        return edited
+
+    async def _check_owned(self, account: AccountId, addresses: Iterable[Address], what: str) -> None:
+        for address in addresses:
+            if not await self._directory.may_send_as(account, address):
+                raise NotPermitted(f"{what} address <{address}> does not belong to the account that is logged in", status="5.7.1")
+
+
+def _account(client: Client) -> AccountId:
+    if client.account is None:
+        raise Refusal("Authentication required", status="5.7.0", code=530)
+    return client.account
