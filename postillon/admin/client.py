@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config
-from ..supervisor.sockets import unix_name
+from ..supervisor.unix import unix_name
 from .wire import question, read_answer
 
 

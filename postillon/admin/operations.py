@@ -14,7 +14,8 @@ from ..model.account import Account
 from ..model.errors import NotFound, Refusal
 from ..model.queue import QueueState, QueueView
 from ..seams import QUEUE_TOPIC, Bus, Clock
-from ..storage.store.store import Store
+from ..storage.db.check import quick_check
+from ..storage.store import Store
 
 PAGE = 500
 
@@ -266,6 +267,12 @@ async def queue_release(tools: Tools, ids: list[str], everything: bool = False) 
 
 
 # --- the server ---------------------------------------------------------------------------------------------------------
+
+
+@_operation("check")
+async def check(tools: Tools) -> list[str]:
+    """What is wrong with the database; reads all of it."""
+    return await quick_check(tools.store.database)
 
 
 @_operation("status")

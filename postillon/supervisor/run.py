@@ -139,6 +139,7 @@ class Supervisor:
         self._slots = [Slot(number, _listeners(bound, number)) for number in range(workers)]
         ids = privileges.identity(self._config.user, self._config.group)
         sendmail = self._config.sendmail_socket or str(directory / "sendmail.sock")
+        os.makedirs(os.path.dirname(sendmail), mode=0o755, exist_ok=True)
         self._unix = {"admin": bind_unix(str(directory / "admin.sock"), 0o600), "sendmail": bind_unix(sendmail, 0o666)}
         if ids:
             os.chown(directory / "admin.sock", *ids)

@@ -6,17 +6,17 @@ keeps all of them open: connections that arrive while a worker is being replaced
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..net import listener as net
+from .unix import unix_name
 
 
 class BindError(Exception):
@@ -60,6 +60,12 @@ def bind(services: Iterable[tuple[str, str, int]], slots: int, patience_s: float
     ]
 
 
+def free(services: Iterable[tuple[str, str, int]]) -> list[str]:
+    """Why ports cannot be had, one sentence for each that cannot. Raises BindError for an address that is none."""
+    wanted = [(service, family, host, port) for service, name, port in services for family, host in resolve(name)]
+    return [words for entry in wanted if (words := _problem(*entry))]
+
+
 def _problem(service: str, family: socket.AddressFamily, host: str, port: int) -> str:
     """Why a port cannot be had, or empty. SO_REUSEPORT alone would let two servers share one; so first without it."""
     try:
@@ -81,19 +87,6 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
-
-
-@contextlib.contextmanager
-def unix_name(path: str) -> Iterator[str]:
-    """A name for *path* that fits into the 107 octets of a Unix socket's address, however deep the directory lies."""
-    if len(os.fsencode(path)) <= 107:
-        yield path
-        return
-    directory = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{directory}/{os.path.basename(path)}"
-    finally:
-        os.close(directory)
 
 
 def bind_unix(path: str, mode: int) -> socket.socket:
