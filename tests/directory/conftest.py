@@ -20,7 +20,7 @@ from postillon.storage.db.migrate import migrate
 from postillon.storage.db.sqlite import SqliteDatabase
 from postillon.storage.ids import IdSource
 from postillon.storage.store import accounts
-from tests.storage.conftest import FixedClock, Wakes, _postgres
+from tests.storage.conftest import FixedClock, Wakes, postgres
 
 STRANGER = Client("192.0.2.7", tls=Tls("TLSv1.3", "TLS_AES_128_GCM_SHA256"), session="test")
 SECRET = b"the installation's own secret..."
@@ -84,8 +84,8 @@ async def town(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         database = SqliteDatabase(str(tmp_path / "mail.db"), wakes).open()
         side = SqliteDatabase(str(tmp_path / "side.db"), wakes, synchronous="NORMAL").open()
     else:
-        database, _ = _postgres(wakes)
-        side, _ = _postgres(wakes)
+        database = postgres(request, wakes)
+        side = postgres(request, wakes)
     await migrate(database, clock.now())
     await migrate(side, clock.now(), side_schema)
     pool, limiter = CountingPool(), Limiter(side, clock)

@@ -1,10 +1,8 @@
-"""A store on each kind of database: SQLite always, PostgreSQL where the run has started one (POSTILLON_TEST_POSTGRES)."""
+"""A store on each kind of database: SQLite always, PostgreSQL in the runs that include the `real` tests."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import uuid
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from postillon.storage.db.migrate import migrate
 from postillon.storage.db.sqlite import SqliteDatabase
 from postillon.storage.ids import IdSource
 from postillon.storage.store import Store, mailboxes, owner_of
+from tests.conftest import new_database
 
 
 @dataclass
@@ -77,18 +76,11 @@ async def add_account(store: Store, name: str, quota: int = 10**9) -> AccountId:
     return AccountId(account)
 
 
-def _postgres(wakes: Wakes) -> tuple[Database, str]:
-    import psycopg
-
+def postgres(request: pytest.FixtureRequest, wakes: Wakes) -> Database:
+    """A new database on the run's PostgreSQL server."""
     from postillon.storage.db.postgres import PostgresDatabase
 
-    base = os.environ.get("POSTILLON_TEST_POSTGRES")
-    if not base:
-        pytest.skip("no PostgreSQL in this run: set POSTILLON_TEST_POSTGRES to a connection string")
-    name = f"postillon_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(f"{base} dbname=postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-    return PostgresDatabase(f"{base} dbname={name}", wakes), name
+    return PostgresDatabase(new_database(request.getfixturevalue("postgres_server")), wakes)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
@@ -98,7 +90,7 @@ async def office(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     if request.param == "sqlite":
         database = SqliteDatabase(str(tmp_path / "mail.db"), wakes).open()
     else:
-        database, _ = _postgres(wakes)
+        database = postgres(request, wakes)
     await migrate(database, clock.now())
     for name in ("spool", "blobs"):
         (tmp_path / name).mkdir()
