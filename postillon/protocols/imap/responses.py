@@ -54,7 +54,7 @@ def astring(data: bytes, utf8: bool = False) -> bytes:
     return string(data, utf8)
 
 
-def mailbox_name(name: str, utf8: bool = False) -> bytes:
+def mailbox(name: str, utf8: bool = False) -> bytes:
     """A mailbox name as an astring."""
     return astring(name.encode("utf-8"), True) if utf8 else astring(utf7.encode(name))
 
@@ -179,8 +179,8 @@ def list_line(
     if child_info:
         extended.append(b'"CHILDINFO" (%b)' % b" ".join(b'"%b"' % option for option in child_info))
     if old_name is not None:
-        extended.append(b'"OLDNAME" (%b)' % mailbox_name(old_name, utf8))
-    line = b'* %b (%b) "%b" %b' % (verb, b" ".join(attributes), separator, mailbox_name(name, utf8))
+        extended.append(b'"OLDNAME" (%b)' % mailbox(old_name, utf8))
+    line = b'* %b (%b) "%b" %b' % (verb, b" ".join(attributes), separator, mailbox(name, utf8))
     return b"%b (%b)\r\n" % (line, b" ".join(extended)) if extended else line + CRLF
 
 
@@ -192,7 +192,7 @@ def empty_name_line(separator: bytes = b"/") -> bytes:
 def status(name: str, values: Iterable[tuple[StatusAttribute, int | bytes | None]], utf8: bool = False) -> bytes:
     """RFC 3501 §7.2.4. None is NIL (APPENDLIMIT); a MAILBOXID is bytes with its parentheses."""
     pairs = (b"%b %b" % (attribute.value, _status_value(value)) for attribute, value in values)
-    return b"* STATUS %b (%b)\r\n" % (mailbox_name(name, utf8), b" ".join(pairs))
+    return b"* STATUS %b (%b)\r\n" % (mailbox(name, utf8), b" ".join(pairs))
 
 
 def _status_value(value: int | bytes | None) -> bytes:

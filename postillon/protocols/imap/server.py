@@ -43,6 +43,7 @@ _START = 300
 """Enough of a broken line to find its tag."""
 _CHECKED_LITERALS = 8
 """For so many literals of a command the text before is checked before `+` is said; more would make long commands quadratic."""
+_NO_BROWSER = "this is an IMAP server"
 _AHEAD = "octets of a literal came without leave"
 
 
@@ -57,7 +58,7 @@ class ServerEngine:
         self._limits = limits or ImapLimits()
         self._input = OctetsIn()
         self._step: Callable[[], Event | None] = self._command
-        """Reads on in the present mode; None if more octets are needed."""
+        """Reads on in the present mode. None: there is no event yet; more octets are needed, or the mode has changed."""
         self._ready: deque[Event] = deque()
         self._collected = b""
         """The command so far (or APPEND's segment), if literals split it."""
@@ -81,10 +82,15 @@ class ServerEngine:
         return self
 
     def __next__(self) -> Event:
-        event = self._ready.popleft() if self._ready else self._step()
-        if event is None:
-            raise StopIteration
-        return event
+        while True:
+            if self._ready:
+                return self._ready.popleft()
+            step = self._step
+            event = step()
+            if event is not None:
+                return event
+            if self._step == step:
+                raise StopIteration
 
     @property
     def pending(self) -> int:
@@ -185,7 +191,8 @@ class ServerEngine:
             request = parser(reader)
             reader.end()
         except (Bad, No, Incomplete) as error:
-            return self._complaint(tag, name, error)
+            # A browser that was made to speak to this port must not get further than its first line.
+            return self._hang_up(_NO_BROWSER) if _HTTP.match(data) else self._complaint(tag, name, error)
         self._tag = tag
         if self.authenticated:
             self._bads = 0
@@ -194,8 +201,7 @@ class ServerEngine:
         return events.Command(tag, name, request)
 
     def _no_command(self, data: bytes, tag: bytes, text: str) -> ProtocolError:
-        # A browser that was made to speak to this port must not get further than its first line.
-        return self._hang_up("this is an IMAP server") if _HTTP.match(data) else self.bad(tag, text)
+        return self._hang_up(_NO_BROWSER) if _HTTP.match(data) else self.bad(tag, text)
 
     def _complaint(self, tag: bytes, name: str, error: Exception) -> ProtocolError:
         if isinstance(error, No):
@@ -238,15 +244,14 @@ class ServerEngine:
         self._collected, self._left = data, size
         self._literals += 1
         self._step = self._collecting
-        return events.Continue(responses.continuation()) if synchronising else self._collecting()
+        return events.Continue(responses.continuation()) if synchronising else None
 
     def _collecting(self) -> Event | None:
         octets = self._input.take(self._left)
-        if octets is None:
-            return None
-        self._collected += octets
-        self._step = self._command
-        return self._command()
+        if octets is not None:
+            self._collected += octets
+            self._step = self._command
+        return None
 
     # --- APPEND and REPLACE
 
@@ -376,12 +381,11 @@ class ServerEngine:
 
     def _skipping(self) -> Event | None:
         try:
-            if not self._input.skipped():
-                return None
+            if self._input.skipped():
+                self._step = self._command
         except Flood:
             return self._hang_up("too much that nobody asked for")
-        self._step = self._command
-        return self._command()
+        return None
 
     def _hang_up(self, text: str) -> ProtocolError:
         self._closed = True

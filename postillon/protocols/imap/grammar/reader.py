@@ -97,7 +97,7 @@ class Reader:
 
     def expect(self, mark: bytes) -> None:
         if not self.data.startswith(mark, self.pos):
-            raise Bad(f"{mark.decode('ascii')!r} expected")
+            raise Bad(f'"{mark.decode("ascii").strip()}" expected')
         self.pos += len(mark)
 
     def match(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
