@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from postillon.seams import Answer, DnsStatus
+from postillon.model.address import Address
+from postillon.model.ids import AccountId
+from postillon.seams import Answer, DnsStatus, FindKind, Found
 
 Records = Mapping[str, Sequence[Any]]
 
@@ -59,3 +61,20 @@ class FixedClock:
 
     def now(self) -> int:
         return self.at
+
+
+@dataclass
+class TableDirectory:
+    """The part of `seams.Directory` that finds: address -> accounts (ints) and foreign addresses (text); domains are ours."""
+
+    table: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
+
+    async def find(self, address: Address) -> Found:
+        if address.domain not in {name.partition("@")[2] for name in self.table}:
+            return Found(FindKind.FOREIGN)
+        targets = self.table.get(address.key)
+        if targets is None:
+            return Found(FindKind.UNKNOWN)
+        accounts = tuple(AccountId(target) for target in targets if isinstance(target, int))
+        remote = tuple(Address.parse(target) for target in targets if isinstance(target, str))
+        return Found(FindKind.LOCAL, accounts, remote)

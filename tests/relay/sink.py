@@ -69,6 +69,14 @@ class Sink:
         self.address = ""
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+
+    async def all_closed(self) -> None:
+        """Returns once no connection is open. Raises TimeoutError after 5 s."""
+        async with asyncio.timeout(5):
+            while self.open:
+                self._changed.clear()
+                await self._changed.wait()
 
     async def start(self, address: str = "127.0.0.1", port: int = 0) -> Sink:
         context = self.tls if self.implicit else None
@@ -105,6 +113,7 @@ class Sink:
             writer.transport.abort()
         finally:
             self.open -= 1
+            self._changed.set()
             self._tasks.discard(task)
             writer.close()
 

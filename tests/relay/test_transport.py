@@ -463,9 +463,7 @@ async def test_an_idle_connection_says_goodbye(sink: Start):
     async with relay(there.port, idle_s=0.05) as transport:
         await transport.attempt(envelope(), Octets(MESSAGE))
         assert there.open == 1
-        async with asyncio.timeout(5):
-            while there.open:
-                await asyncio.sleep(0.01)
+        await there.all_closed()
     assert there.conversations[0].commands[-1] == b"QUIT"
 
 
@@ -506,9 +504,7 @@ async def test_a_cancelled_attempt_leaves_no_connection_behind(sink: Start):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(5):
-            while there.open:
-                await asyncio.sleep(0.01)
+        await there.all_closed()
         there.script = answers()
         assert (await transport.attempt(envelope(), Octets(MESSAGE)))[0].kind is DELIVERED
     assert len(there.conversations) == 2

@@ -1,0 +1,144 @@
+"""An attempt at queued recipients, from the lease to what the queue is told: try once, then decide for each.
+
+Done, again later, or never: the peer's words come from the transport, the times from `retry`, the report from `bounce`. The
+worker that leased the entries (`workers.queue`) settles them with what stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ..log import Log
+from ..message.octets import Octets
+from ..model.errors import Refusal
+from ..model.plan import Plan
+from ..model.queue import Outcome, OutcomeKind, QueueEntry
+from ..relay.outcome import deferred, failed
+from ..seams import Clock, Transport
+from ..storage.store import Rope, Store
+from .bounce import Reporter
+from .deliver import LOCAL
+from .retry import RetrySchedule, next_try
+
+log = Log("queue")
+
+DeliverLocal = Callable[[QueueEntry], Awaitable[Outcome]]
+"""`flow.deliver.Deliverer.file_entry`: a delivered entry has been settled with its copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What the queue is to be told about one entry."""
+
+    entry: QueueEntry
+    outcome: Outcome
+    next_try: int | None
+    """Epoch seconds; None: delivered or failed, the entry is done."""
+    report: Plan | None = None
+    """Committed together with the settlement. One for all failed recipients of an attempt, with the first of them."""
+    delay_reported: bool = False
+    is_settled: bool = False
+    """A local copy: filing it has settled the entry in the same transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A queued message's octets, for a transport (`relay.session.Source`)."""
+
+    store: Store
+    rope: Rope
+
+    @property
+    def size(self) -> int:
+        return self.rope.size
+
+    async def read(self, start: int, stop: int) -> bytes:
+        return await self.store.read_octets(self.rope, start, stop)
+
+
+def stored_message(store: Store, entry: QueueEntry) -> StoredMessage:
+    """The octets of *entry*'s message. Raises ValueError if its recipe leaves its blob."""
+    return StoredMessage(store, Rope(Octets.decode(entry.recipe, entry.blob_size), entry.blob))
+
+
+class Outbound:
+    """Makes attempts. *entries* of one call belong to one message and one next hop (or are one local copy)."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        transport: Transport,
+        deliver_local: DeliverLocal,
+        reporter: Reporter,
+        clock: Clock,
+        schedule: RetrySchedule | None = None,
+    ) -> None:
+        self._store = store
+        self._transport = transport
+        self._deliver_local = deliver_local
+        self._reporter = reporter
+        self._clock = clock
+        self._schedule = schedule or RetrySchedule()
+
+    async def attempt(self, entries: Sequence[QueueEntry]) -> list[Outcome]:
+        """Try once: exactly one outcome for each entry, in order. Nothing but a cancellation is raised."""
+        try:
+            if entries[0].destination == LOCAL:
+                return [await self._deliver_local(entry) for entry in entries]
+            envelope = replace(entries[0].envelope, recipients=tuple(entry.recipient for entry in entries))
+            found = await self._transport.attempt(envelope, stored_message(self._store, entries[0]))
+            return [found[i] for i in range(len(entries))]
+        except Refusal as refusal:
+            # Ours, not the peer's: a blob that cannot be read now, a local mailbox that says no.
+            log.warning(
+                "attempt refused", queue=entries[0].queue_id, status=refusal.status, reason=refusal.detail or refusal.text
+            )
+            outcome = _refused(refusal, is_local=entries[0].destination == LOCAL)
+        except Exception as error:
+            log.error("attempt broke", exc=error, queue=entries[0].queue_id, destination=entries[0].destination)
+            outcome = deferred("4.3.0", "internal error of this server")
+        return [outcome] * len(entries)
+
+    async def judge(self, entries: Sequence[QueueEntry], outcomes: Sequence[Outcome]) -> list[Settlement]:
+        """What becomes of each entry after an attempt that ended in *outcomes*, those that carry a report first."""
+        now = self._clock.now()
+        settled = [self._settlement(entry, outcome, now) for entry, outcome in zip(entries, outcomes, strict=True)]
+        lost = [found for found in settled if found.outcome.kind is OutcomeKind.FAILED]
+        if not lost:
+            return settled
+        try:
+            report = await self._reporter.failure([(found.entry, found.outcome) for found in lost])
+        except Exception as error:
+            log.error("report not made", exc=error, queue=entries[0].queue_id)
+            return [self._unreported(found, now) if found in lost else found for found in settled]
+        # If we die in the middle, the others are tried and reported again; the other way round they would vanish in silence.
+        return [replace(lost[0], report=report), *(found for found in settled if found is not lost[0])]
+
+    def _unreported(self, found: Settlement, now: int) -> Settlement:
+        """A failure that nobody could be told of is tried again as long as there is time: better twice than in silence."""
+        outcome = deferred("4.3.0", f"the report of a failure could not be made; the failure: {found.outcome.text}")
+        again = next_try(found.entry.attempts + 1, found.entry.expires, now, self._schedule)
+        return found if again is None else replace(found, outcome=outcome, next_try=again)
+
+    def _settlement(self, entry: QueueEntry, outcome: Outcome, now: int) -> Settlement:
+        if outcome.kind is not OutcomeKind.DEFERRED:
+            is_filed = entry.destination == LOCAL and outcome.kind is OutcomeKind.DELIVERED
+            return Settlement(entry, outcome, None, is_settled=is_filed)
+        again = next_try(entry.attempts + 1, entry.expires, now, self._schedule)
+        if again is None:
+            return Settlement(entry, _expired(outcome), None)
+        return Settlement(entry, outcome, again, delay_reported=entry.delay_reported)
+
+
+def _refused(refusal: Refusal, *, is_local: bool) -> Outcome:
+    # Only local delivery says a final no for the recipient; whatever else is wrong here is no reason to return mail.
+    if is_local and not refusal.is_temporary:
+        return failed(refusal.status, refusal.text)
+    return deferred(refusal.status if refusal.is_temporary else "4.3.0", refusal.text)
+
+
+def _expired(last: Outcome) -> Outcome:
+    # RFC 3463 §3.5: 4.4.7, delivery time expired; its words are the last that were said.
+    return replace(last, kind=OutcomeKind.FAILED, status="4.4.7")
