@@ -89,6 +89,7 @@ class Opened:
     side: SqliteDatabase
     store: Store
     pool: PasswordPool
+    limiter: Limiter
     directory: LocalDirectory
 
 
@@ -116,16 +117,17 @@ async def opened(
             slot=slot,
             workers=workers,
         )
+        limiter = Limiter(side, clock, LimiterSettings(loopback_exempt=config.development is not None))
         directory = LocalDirectory(
             database=database,
-            limiter=Limiter(side, clock, LimiterSettings(loopback_exempt=config.development is not None)),
+            limiter=limiter,
             pool=pool,
             clock=clock,
             ids=ids,
             secret=await _secret(store),
             settings=DirectorySettings(default_quota=config.limits.quota),
         )
-        yield Opened(config, layout, clock, ids, hub, database, side, store, pool, directory)
+        yield Opened(config, layout, clock, ids, hub, database, side, store, pool, limiter, directory)
     finally:
         pool.close()
         await side.close()

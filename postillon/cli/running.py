@@ -9,9 +9,10 @@ from typing import Any
 
 from .. import log
 from ..config import Config
+from ..supervisor.errors import StartError
 from ..supervisor.lifeline import Wishes
 from ..supervisor.privileges import PrivilegeError
-from ..supervisor.run import StartError, Supervisor
+from ..supervisor.run import Supervisor
 from ..supervisor.sockets import BindError
 from .commands import fail
 

@@ -43,6 +43,8 @@ class Spec:
     supervisor: int
     """Its process id."""
     slot: int
+    workers: int
+    """How many slots there are."""
     generation: int
     """How many workers there were in this slot before."""
     instance: int

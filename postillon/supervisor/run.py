@@ -15,8 +15,9 @@ from typing import Any
 
 from ..config import SERVICES, Config
 from ..log import Log
-from . import privileges
+from . import certificates, privileges
 from .child import Child
+from .errors import StartError
 from .lifeline import Spec, Wishes
 from .sockets import Bound, bind, bind_unix
 
@@ -31,14 +32,12 @@ GRACE_S = 4.0
 SHORT_LIFE_S = 5.0
 """A worker that dies younger is started again with a growing delay."""
 MAX_DELAY_S = 5.0
+CERTIFICATE_S = 60.0
+"""How often we look whether the certificate's files have changed."""
 FAILURES = 5
 """So many workers that died before any was ever ready: it cannot work, give up."""
 
 log = Log("supervisor")
-
-
-class StartError(Exception):
-    """The server cannot start; the words are for the administrator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,7 @@ class Supervisor:
         self._failures = 0
         self._instance = int(time.time())  # more than any server before can have counted to
         self._signals: list[int] = []
+        self._published_at = time.monotonic()
 
     def run(self) -> int:
         """Serve; returns the exit status. Raises StartError, BindError, PrivilegeError before anything is served."""
@@ -91,6 +91,7 @@ class Supervisor:
         try:
             self._catch_signals()
             self._bind(directory)
+            certificates.publish(self._config)
             for slot in self._slots:  # they load their modules while the database is being prepared
                 self._spawn(slot)
             told = self._prepare()
@@ -181,6 +182,7 @@ class Supervisor:
             config=self._config,
             supervisor=os.getpid(),
             slot=child.slot,
+            workers=len(self._slots),
             generation=child.generation,
             instance=child.instance,
             listeners=tuple((service, sock.fileno()) for service, sock in slot.listeners),
@@ -206,6 +208,8 @@ class Supervisor:
             last = now
             self._reap(now)
             self._judge(now)
+            if now - self._published_at > CERTIFICATE_S:
+                self._publish_certificates()
             if self._failures >= FAILURES and not self._announced:
                 log.error("workers cannot start", failures=self._failures)
                 return 1
@@ -291,9 +295,18 @@ class Supervisor:
 
     def _reload(self) -> None:
         log.info("reloading certificates")
+        self._publish_certificates()
         for slot in self._slots:
             if slot.child is not None and slot.child.ready:
                 slot.child.signal(signal.SIGHUP)
+
+    def _publish_certificates(self) -> None:
+        self._published_at = time.monotonic()
+        try:
+            if certificates.publish(self._config):
+                log.info("certificate published", file=self._config.tls.certificate)
+        except StartError as error:
+            log.error("certificate not read again", reason=str(error))
 
     def _end(self) -> None:
         """Ask all workers to stop, wait, kill what is left."""

@@ -1,0 +1,281 @@
+"""Everything that a worker serves, put together: the one place that knows all parts."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..admin.listener import AdminServer
+from ..admin.local_mail import LocalMail
+from ..admin.operations import Tools, perform
+from ..config import Config
+from ..config import Route as RouteSettings
+from ..flow.bounce import Reporter
+from ..flow.deliver import Deliverer, FlowSettings
+from ..flow.outbound import Outbound
+from ..flow.receive import Receiver
+from ..flow.submit import Submitter
+from ..model.queue import NextHop
+from ..net.limits import ConnectionLimits, LimitSettings
+from ..net.listener import Listener, serve
+from ..net.tls import ServerTls, client_context
+from ..protocols.smtp.server import SmtpLimits
+from ..relay.hop import IsSelf, RelaySettings
+from ..relay.smarthost import Routes
+from ..relay.tls_policy import ClientContexts
+from ..relay.transport import RelayTransport
+from ..seams import Directory, Resolver
+from ..servers.imap.session import ImapServer, ImapSettings
+from ..servers.pop3.session import Pop3Server, Pop3Settings
+from ..servers.smtp.mx import MxServer
+from ..servers.smtp.session import SmtpSettings
+from ..servers.smtp.submission import SubmissionServer
+from ..supervisor.lifeline import Spec
+from ..supervisor.sockets import resolve
+from ..workers.janitor import Janitor
+from ..workers.queue import QueueSettings, QueueWorker
+from .data import Opened
+from .resolver import make_resolver
+from .tls import chains
+
+Session = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """How a service's connections are served."""
+
+    session: Session
+    tls: ServerTls | None
+    """Given: TLS from the first octet."""
+    refuse: bytes
+
+
+class Office:
+    """The roles of one worker. `open` begins to serve, `close` ends it."""
+
+    def __init__(
+        self,
+        *,
+        ports: Mapping[str, Port],
+        unix: Mapping[str, Session],
+        queue: QueueWorker,
+        janitor: Janitor,
+        transport: RelayTransport,
+        limits: ConnectionLimits,
+    ) -> None:
+        self.queue = queue
+        self.janitor = janitor
+        self._ports = ports
+        self._unix = unix
+        self._transport = transport
+        self._limits = limits
+        self._listeners: list[tuple[str, Listener]] = []
+
+    async def open(self, listeners: Sequence[tuple[str, socket.socket]], unix: Mapping[str, socket.socket]) -> None:
+        """Begin to accept on every socket."""
+        for service, sock in listeners:
+            port = self._ports[service]
+            listener = await serve(sock, port.session, tls=port.tls, limits=self._limits, refuse=port.refuse)
+            self._listeners.append((service, listener))
+        for service, sock in unix.items():
+            self._listeners.append((service, await serve(sock, self._unix[service])))
+
+    def connections(self) -> dict[str, int]:
+        """Sessions under way by service."""
+        counted: dict[str, int] = {}
+        for service, listener in self._listeners:
+            counted[service] = counted.get(service, 0) + listener.sessions
+        return counted
+
+    async def close(self, grace_s: float) -> None:
+        """Accept nothing more; sessions get *grace_s* seconds to end their command and say goodbye."""
+        await asyncio.gather(*(listener.close(grace_s) for _, listener in self._listeners))
+        await self._transport.close()
+
+
+def compose(spec: Spec, data: Opened) -> Office:
+    """All objects of a worker. Opens nothing."""
+    config = spec.config
+    resolver = make_resolver(config)
+    flow = FlowSettings(
+        hostname=config.hostname,
+        max_size=config.limits.message_size,
+        remote_allowed=config.development is None or bool(config.dns.servers),
+        routed_domains=frozenset(config.sending.routes),
+    )
+    deliverer = Deliverer(store=data.store, directory=data.directory, clock=data.clock, settings=flow)
+
+    def submitter(directory: Directory) -> Submitter:
+        return Submitter(
+            store=data.store, directory=directory, deliverer=deliverer, clock=data.clock, ids=data.ids, settings=flow
+        )
+
+    transport = _transport(config, resolver)
+    queue = _queue(config, data, flow, deliverer, transport)
+    office = Office(
+        ports=_ports(config, data, _receiver(data, resolver, deliverer, flow), submitter(data.directory)),
+        unix=_unix(config, data, submitter, lambda: office.connections()),
+        queue=queue,
+        janitor=Janitor((data.store.clean, data.limiter.prune)),
+        transport=transport,
+        limits=_limits(config),
+    )
+    return office
+
+
+def _receiver(data: Opened, resolver: Resolver, deliverer: Deliverer, flow: FlowSettings) -> Receiver:
+    return Receiver(
+        store=data.store, directory=data.directory, resolver=resolver, deliverer=deliverer, clock=data.clock, settings=flow
+    )
+
+
+def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitter) -> dict[str, Port]:
+    files = chains(config)
+    smtp_tls, imap_tls, pop3_tls = (ServerTls(files, protocol) for protocol in ("smtp", "imap", "pop3"))
+    clear_allowed = config.development is not None
+    smtp = SmtpSettings(hostname=config.hostname, limits=SmtpLimits(size=config.limits.message_size))
+    mx = MxServer(
+        path=receiver, spool=data.store.spool, clock=data.clock, session_id=data.ids.session, tls=smtp_tls, settings=smtp
+    )
+    submission = SubmissionServer(
+        path=submitter,
+        spool=data.store.spool,
+        clock=data.clock,
+        session_id=data.ids.session,
+        directory=data.directory,
+        bus=data.bus,
+        tls=smtp_tls,
+        settings=SmtpSettings(hostname=smtp.hostname, limits=smtp.limits, plaintext_login_allowed=clear_allowed),
+    )
+    imap = ImapServer(
+        store=data.store,
+        directory=data.directory,
+        bus=data.bus,
+        clock=data.clock,
+        session_id=data.ids.session,
+        tls=imap_tls,
+        settings=ImapSettings(
+            name=config.hostname,
+            version=__version__,
+            plaintext_on_loopback=clear_allowed,
+            append_limit=config.limits.message_size,
+        ),
+    )
+    pop3 = Pop3Server(
+        store=data.store,
+        directory=data.directory,
+        bus=data.bus,
+        session_id=data.ids.session,
+        tls=pop3_tls,
+        settings=Pop3Settings(plaintext_on_loopback=clear_allowed),
+    )
+    full_smtp = f"421 4.7.0 {config.hostname} Too many connections\r\n".encode()
+    full_imap, full_pop3 = b"* BYE [LIMIT] Too many connections\r\n", b"-ERR [SYS/TEMP] Too many connections\r\n"
+    return {
+        "smtp": Port(mx.session, None, full_smtp),
+        "submission": Port(submission.session, None, full_smtp),
+        "submissions": Port(submission.session, smtp_tls, full_smtp),
+        "imap": Port(imap.session, None, full_imap),
+        "imaps": Port(imap.session, imap_tls, full_imap),
+        "pop3": Port(pop3.session, None, full_pop3),
+        "pop3s": Port(pop3.session, pop3_tls, full_pop3),
+    }
+
+
+def _unix(
+    config: Config, data: Opened, submitter: Callable[[Directory], Submitter], connections: Callable[[], dict[str, int]]
+) -> dict[str, Session]:
+    tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, data.clock.now(), connections)
+    local_mail = LocalMail(
+        store=data.store,
+        directory=data.directory,
+        clock=data.clock,
+        session_id=data.ids.session,
+        submitter=submitter,
+        hostname=config.hostname,
+        max_size=config.limits.message_size,
+    )
+    admin = AdminServer(lambda operation, arguments: perform(tools, operation, arguments))
+    return {"admin": admin.session, "sendmail": local_mail.session}
+
+
+def _queue(config: Config, data: Opened, flow: FlowSettings, deliverer: Deliverer, transport: RelayTransport) -> QueueWorker:
+    reporter = Reporter(
+        store=data.store,
+        directory=data.directory,
+        clock=data.clock,
+        ids=data.ids,
+        hostname=flow.hostname,
+        queue_lifetime_s=flow.queue_lifetime_s,
+    )
+    outbound = Outbound(
+        store=data.store, transport=transport, deliver_local=deliverer.file_entry, reporter=reporter, clock=data.clock
+    )
+    return QueueWorker(
+        store=data.store,
+        outbound=outbound,
+        routing=transport,
+        bus=data.bus,
+        clock=data.clock,
+        settings=QueueSettings(attempts=config.sending.concurrency),
+        grace_s=2,
+    )
+
+
+def _transport(config: Config, resolver: Resolver) -> RelayTransport:
+    development = config.development
+    routes = Routes(
+        {domain: _next_hop(route) for domain, route in config.sending.routes.items()},
+        _next_hop(config.sending.smarthost) if config.sending.smarthost else None,
+    )
+    return RelayTransport(
+        settings=RelaySettings(
+            hostname=config.hostname,
+            port=development.mx_port if development else 25,
+            loopback_allowed=development is not None,
+        ),
+        resolver=resolver,
+        contexts=ClientContexts(client_context(verify=False), client_context(verify=True)),
+        is_self=_is_self(config),
+        routes=lambda: routes,
+    )
+
+
+def _next_hop(route: RouteSettings) -> NextHop:
+    password = Path(route.password_file).read_text(encoding="utf-8").partition("\n")[0] if route.password_file else ""
+    return NextHop(route.host, route.port, route.tls, route.login, password)
+
+
+def _is_self(config: Config) -> IsSelf:
+    """Whether we listen on an address and port: mail that leads there would come round."""
+    ours = {host for name in config.listen.addresses for _, host in resolve(name)}
+    everywhere = bool(ours & {"0.0.0.0", "::"})
+
+    def is_self(address: str, port: int) -> bool:
+        if port != config.listen.smtp:
+            return False
+        return address in ours or (everywhere and _is_local(address))
+
+    return is_self
+
+
+def _is_local(address: str) -> bool:
+    """Whether *address* is one of this machine's: only then can a socket be bound to it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _limits(config: Config) -> ConnectionLimits:
+    per_address = config.limits.connections_per_address
+    return ConnectionLimits(LimitSettings(per_address=per_address, per_network=4 * per_address, total=config.limits.connections))
