@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from ...model.ids import AccountId, MailboxId, ModSeq, Uid
+from ...model.ids import ModSeq
 from ...model.mail import SEEN, Changes
 
 if TYPE_CHECKING:
@@ -214,9 +214,3 @@ def _set(column: array[int], at: int, value: int) -> array[int]:
 
 def _wider(column: array[int]) -> array[int]:
     return array({"H": "I", "I": "Q"}[column.typecode], column)
-
-
-Key = tuple[AccountId | None, AccountId, MailboxId, int]
-"""(who looks, owner, mailbox, uidvalidity). Who looks matters: \\Seen is each viewer's own in a shared mailbox."""
-
-__all__ = ["Key", "Row", "Snapshot", "Uid", "holds", "merge"]

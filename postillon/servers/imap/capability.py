@@ -1,0 +1,49 @@
+"""What we advertise: only what is true on this connection in this state (RFC 9051 §6.1.1, §7.2.2)."""
+
+from __future__ import annotations
+
+ALWAYS = (b"IMAP4rev1", b"IMAP4rev2", b"SASL-IR", b"ID", b"ENABLE")
+
+AUTHENTICATED = (
+    b"LITERAL+",  # RFC 7888
+    b"IDLE",  # RFC 2177
+    b"NAMESPACE",  # RFC 2342
+    b"UNSELECT",  # RFC 3691
+    b"CHILDREN",  # RFC 3348
+    b"UIDPLUS",  # RFC 4315
+    b"MOVE",  # RFC 6851
+    b"MULTIAPPEND",  # RFC 3502
+    b"BINARY",  # RFC 3516
+    b"ESEARCH",  # RFC 4731
+    b"SEARCHRES",  # RFC 5182
+    b"WITHIN",  # RFC 5032
+    b"LIST-EXTENDED",  # RFC 5258
+    b"LIST-STATUS",  # RFC 5819
+    b"SPECIAL-USE",  # RFC 6154
+    b"CREATE-SPECIAL-USE",  # RFC 6154
+    b"CONDSTORE",  # RFC 7162
+    b"QRESYNC",  # RFC 7162
+    b"STATUS=SIZE",  # RFC 8438
+    b"STATUS=DELETED",  # RFC 9208
+    b"OBJECTID",  # RFC 8474
+    b"SAVEDATE",  # RFC 8514
+)
+
+ENABLEABLE = ("CONDSTORE", "QRESYNC", "IMAP4REV2")
+"""What ENABLE turns on, in the capitals of the engine."""
+
+SPELLED = {"IMAP4REV2": b"IMAP4rev2"}
+
+
+def before_login(*, mechanisms: tuple[str, ...], starttls: bool) -> tuple[bytes, ...]:
+    """*mechanisms*: those that may be used now; without any, LOGIN is forbidden too (RFC 9051 §6.2.3)."""
+    words: tuple[bytes, ...] = (*ALWAYS, b"LITERAL-")
+    if starttls:
+        words += (b"STARTTLS",)
+    if not mechanisms:
+        return (*words, b"LOGINDISABLED")
+    return (*words, *(b"AUTH=" + name.encode() for name in mechanisms))
+
+
+def after_login(*, append_limit: int) -> tuple[bytes, ...]:
+    return (*ALWAYS, *AUTHENTICATED, b"APPENDLIMIT=%d" % append_limit)  # RFC 7889

@@ -1,0 +1,133 @@
+"""FETCH and UID FETCH (RFC 9051 §6.4.5, RFC 3501 §6.4.5), with CHANGEDSINCE, VANISHED, PARTIAL (RFC 7162, RFC 9394).
+
+What a message looks like on the wire is in `fetch_items`, reading octets in `fetch_octets`. Here: which messages, in slices,
+so that a long answer holds up nobody and no more of it lies in memory than the client takes.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from ....model.errors import NotFound
+from ....model.ids import ModSeq
+from ....model.mail import SEEN
+from ....protocols.imap.commands import Fetch, Partial
+from ....protocols.imap.events import Command
+from ....protocols.imap.fetch_attributes import Attribute, FetchAttribute
+from ....protocols.imap.sequence import SavedResult, format_set, select
+from ..answers import BadCommand, No
+from ..fetch_items import Batch, Level, Plan, plan_of
+from ..selected import Selected
+from .fetch_octets import send_octets
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+SLICES = {Level.SNAPSHOT: 2000, Level.NARROW: 1000, Level.WIDE: 500, Level.OCTETS: 200}
+"""Messages that are read and formatted in one go."""
+
+
+async def fetch(session: Session, command: Command, request: Fetch) -> bytes | None:
+    selected = session.mailbox
+    if request.vanished and not session.qresync:
+        raise BadCommand("ENABLE QRESYNC first")  # RFC 7162 §3.2.6
+    slots = selected.slots(request.numbers, uid=request.uid)
+    attributes = _attributes(session, request)
+    if request.changed_since is not None:
+        modseqs, since = selected.view.snapshot.modseqs, request.changed_since
+        slots = array("I", [slot for slot in slots if modseqs[slot] > since])
+        if request.vanished:
+            await _vanished(session, selected, request)
+    if request.partial is not None:
+        slots = part_of(slots, request.partial)
+    missing = await _send(session, selected, slots, attributes)
+    if missing and not request.uid:
+        # RFC 5530 §3: the client may still see the number of what another session expunged.
+        raise No("Some of the messages were expunged", b"EXPUNGEISSUED")
+    return None
+
+
+def part_of(slots: array[int], partial: Partial) -> array[int]:
+    """RFC 9394 §3.1: the results asked for, counted from the first or, with negative numbers, from the last."""
+    if partial.first > 0:
+        return slots[partial.first - 1 : partial.last]
+    count = len(slots)
+    return slots[max(count + partial.last, 0) : max(count + partial.first + 1, 0)]
+
+
+def _attributes(session: Session, request: Fetch) -> tuple[FetchAttribute, ...]:
+    attributes = request.attributes
+    if request.changed_since is not None or Attribute.MODSEQ in attributes:
+        session.enabled.add("CONDSTORE")  # RFC 7162 §3.1
+        if Attribute.MODSEQ not in attributes:
+            attributes = (*attributes, Attribute.MODSEQ)
+    if request.uid and Attribute.UID not in attributes:
+        attributes = (Attribute.UID, *attributes)
+    return attributes
+
+
+async def _vanished(session: Session, selected: Selected, request: Fetch) -> None:
+    """RFC 7162 §3.2.6: which of the uids asked for are gone since."""
+    assert request.changed_since is not None
+    box, view = selected.loaded, selected.view
+    changes = await session.store.changes(box.principal, box.account, box.mailbox, ModSeq(request.changed_since))
+    gone: list[int] = list(changes.gone)
+    if isinstance(request.numbers, SavedResult):
+        gone = select(gone, [(uid, uid) for uid in selected.saved])
+    else:
+        gone = select(gone, request.numbers.resolve(max(view.last_uid, gone[-1] if gone else 0)))
+    # What the client still counts it hears of when EXPUNGE is due.
+    gone = [uid for uid in gone if view.slot_of_uid(uid) is None]
+    if gone:
+        session.dialogue.write(b"* VANISHED (EARLIER) %b\r\n" % format_set(gone))
+
+
+async def _send(session: Session, selected: Selected, slots: array[int], attributes: tuple[FetchAttribute, ...]) -> bool:
+    """Answer for *slots*. True: some messages' rows were gone."""
+    plan = plan_of(attributes)
+    marks = plan.sets_seen and not selected.read_only
+    missing = False
+    size = SLICES[plan.level]
+    for at in range(0, len(slots), size):
+        part = slots[at : at + size]
+        chosen = plan
+        if marks and await _mark_seen(session, selected, part):
+            # RFC 9051 §6.4.5: the client should hear of the flag that changed because it read.
+            extra = (Attribute.FLAGS, Attribute.MODSEQ) if session.condstore else (Attribute.FLAGS,)
+            chosen = plan_of((*attributes, *(item for item in extra if item not in attributes)))
+        if chosen.needs_flags:
+            for line in selected.new_keywords():
+                session.dialogue.write(line)
+        batch = Batch(selected.view, selected.loaded.keywords, part)
+        missing |= await _read(session, selected, batch, chosen)
+        if chosen.sections:
+            await send_octets(session, batch, chosen)
+        else:
+            session.dialogue.write(chosen.lines(batch))
+        await session.dialogue.breathe()
+    return missing
+
+
+async def _mark_seen(session: Session, selected: Selected, slots: array[int]) -> bool:
+    """Set \\Seen where it is not; True if that changed something."""
+    snapshot, box = selected.view.snapshot, selected.loaded
+    unseen = [snapshot.uids[slot] for slot in slots if not snapshot.flags(slot) & SEEN]
+    if not unseen:
+        return False
+    try:
+        result = await session.store.store_flags(box.principal, box.account, box.mailbox, unseen, "add", SEEN)
+    except NotFound:
+        return False  # the mailbox went away; the client hears it with the news
+    await selected.learn(result.changed)
+    return bool(result.changed)
+
+
+async def _read(session: Session, selected: Selected, batch: Batch, plan: Plan) -> bool:
+    """Read the rows that *plan* needs into *batch*; True if some are gone."""
+    box, store = selected.loaded, session.store
+    if plan.level is Level.SNAPSHOT:
+        return False
+    if plan.level is Level.NARROW:
+        return batch.take_rows(await store.email_sizes(box.principal, box.account, box.mailbox, batch.uids))
+    return batch.take_emails(await store.emails(box.principal, box.account, box.mailbox, batch.uids))

@@ -1,0 +1,173 @@
+"""Sections of FETCH: octets of messages and their parts (RFC 9051 §6.4.5, RFC 3501 §6.4.5; BINARY: RFC 3516).
+
+Where a part lies was worked out on arrival, so only what is asked for is read: many small ranges in one go, a large one in
+pieces that go out before the next is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ....message import transfer
+from ....message.header import header_fields
+from ....message.part import Part, SectionKind, decode_structure, find, section
+from ....model.mail import Email
+from ....protocols.imap import responses
+from ....protocols.imap.fetch_attributes import Kind, Section
+from ....storage.store import Rope
+from ..answers import No
+from ..fetch_items import Batch, Plan
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+TOGETHER = 1 << 20
+"""Octets read in one go, unless one message alone has more."""
+PIECE = 256 << 10
+"""Of a range that is longer than TOGETHER."""
+
+_KINDS: dict[Kind, SectionKind | None] = {
+    Kind.ALL: None,
+    Kind.HEADER: "HEADER",
+    Kind.FIELDS: "HEADER",
+    Kind.FIELDS_NOT: "HEADER",
+    Kind.TEXT: "TEXT",
+    Kind.MIME: "MIME",
+}
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A section of one message."""
+
+    section: Section
+    range: Range | None
+    """What is to be read, in message coordinates; None: there is no such part."""
+    encoding: bytes = b"7bit"
+    """Of the part, for BINARY."""
+
+    @property
+    def is_raw(self) -> bool:
+        """The octets go out as they are."""
+        return not self.section.binary and self.section.kind not in (Kind.FIELDS, Kind.FIELDS_NOT)
+
+
+async def send_octets(session: Session, batch: Batch, plan: Plan) -> None:
+    """Send the responses for *batch*, whose emails are read. Raises No for an encoding that we do not know."""
+    ropes = [session.store.octets(email) for email in batch.emails]
+    wanted = [[_wanted(email, rope, item) for item in plan.sections] for email, rope in zip(batch.emails, ropes, strict=True)]
+    start = 0
+    while start < len(ropes):
+        stop, total = start, 0
+        while stop < len(ropes) and (stop == start or total + _size(wanted[stop]) <= TOGETHER):
+            total += _size(wanted[stop])
+            stop += 1
+        part = _cut(batch, start, stop)
+        if total > TOGETHER:
+            await _send_large(session, part, plan, ropes[start], wanted[start])
+        else:
+            await _send_together(session, part, plan, ropes[start:stop], wanted[start:stop])
+        await session.dialogue.breathe()
+        start = stop
+
+
+def _cut(batch: Batch, start: int, stop: int) -> Batch:
+    part = Batch(batch.view, batch.keywords, batch.slots[start:stop])
+    part.take_emails(batch.emails[start:stop])
+    return part
+
+
+def _wanted(email: Email, rope: Rope, item: Section) -> Wanted:
+    if not item.part and item.kind is Kind.ALL:
+        return Wanted(item, _partial(item, (0, rope.size)) if not item.binary else (0, rope.size), b"binary")
+    structure = decode_structure(email.structure)
+    place = section(structure, item.part, _KINDS[item.kind], rope.size - email.blob_size)
+    if place is None:
+        return Wanted(item, None)
+    if item.binary:
+        return Wanted(item, place, _encoding(find(structure, item.part)))
+    raw = item.kind not in (Kind.FIELDS, Kind.FIELDS_NOT)
+    return Wanted(item, _partial(item, place) if raw else place)
+
+
+def _encoding(part: Part | None) -> bytes:
+    # RFC 2045 §6.4: a composite type has none but the identity.
+    return b"binary" if part is None or part.children else part.encoding
+
+
+def _partial(item: Section, place: Range) -> Range:
+    if item.partial is None:
+        return place
+    first, count = item.partial
+    start = min(place[0] + first, place[1])
+    return start, min(start + count, place[1])
+
+
+def _size(wanted: list[Wanted]) -> int:
+    return sum(one.range[1] - one.range[0] for one in wanted if one.range is not None)
+
+
+async def _send_together(session: Session, batch: Batch, plan: Plan, ropes: list[Rope], wanted: list[list[Wanted]]) -> None:
+    ranges: dict[tuple[int, Range], None] = {}
+    for at, sections in enumerate(wanted):
+        for one in sections:
+            if one.range is not None:
+                ranges[at, one.range] = None
+    octets = await session.store.read_many([(ropes[at], start, stop) for at, (start, stop) in ranges])
+    found = dict(zip(ranges, octets, strict=True))
+    for column, item in enumerate(plan.sections):
+        batch.octets[item.label] = [
+            _value(one := wanted[at][column], b"" if one.range is None else found[at, one.range]) for at in range(len(ropes))
+        ]
+    session.dialogue.write(plan.lines(batch))
+
+
+def _value(wanted: Wanted, octets: bytes) -> bytes:
+    """What stands behind the section's name."""
+    item = wanted.section
+    if wanted.range is None:
+        return b"0" if item.size_only else b"NIL"
+    if wanted.is_raw:
+        return responses.literal(octets)
+    if not item.binary:
+        octets = header_fields(octets, item.fields, negate=item.kind is Kind.FIELDS_NOT)
+        if not octets:
+            octets = b"\r\n"  # RFC 3501 §6.4.5: the empty line is always there
+    else:
+        if wanted.encoding not in transfer.ENCODINGS:
+            raise No("Content-transfer-encoding is not known", b"UNKNOWN-CTE")
+        octets = transfer.decode(octets, wanted.encoding)
+        if item.size_only:
+            return b"%d" % len(octets)
+    if item.partial is not None:
+        first, count = item.partial
+        octets = octets[first : first + count]
+    return responses.literal8(octets) if item.binary and b"\0" in octets else responses.literal(octets)
+
+
+async def _send_large(session: Session, batch: Batch, plan: Plan, rope: Rope, wanted: list[Wanted]) -> None:
+    """One message with more than TOGETHER: raw octets pass through in pieces."""
+    streamed: dict[Section, Range] = {}
+    for one in wanted:
+        if one.range is not None and one.is_raw and one.range[1] - one.range[0] > PIECE:
+            streamed[one.section] = one.range
+        else:
+            octets = b"" if one.range is None else await session.store.read_octets(rope, *one.range)
+            batch.octets[one.section.label] = [_value(one, octets)]
+    dialogue = session.dialogue
+    dialogue.write(b"* %d FETCH (" % batch.numbers()[0])
+    for at, attribute in enumerate(plan.attributes):
+        if at:
+            dialogue.write(b" ")
+        if not isinstance(attribute, Section) or attribute not in streamed:
+            dialogue.write(plan.piece(at, batch))
+            continue
+        start, stop = streamed[attribute]
+        dialogue.write(b"%b {%d}\r\n" % (attribute.label, stop - start))
+        for first in range(start, stop, PIECE):
+            dialogue.write(await session.store.read_octets(rope, first, min(first + PIECE, stop)))
+            await dialogue.flush()
+    dialogue.write(b")\r\n")

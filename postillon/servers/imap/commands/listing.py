@@ -1,0 +1,176 @@
+"""LIST with all its options, LSUB, NAMESPACE, STATUS (RFC 9051 §6.3.9 to §6.3.11; RFC 5258, 5819, 6154, 8438, 3501 §6.3.9)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ....model.mail import Mailbox
+from ....protocols.imap.commands import List, Lsub, Namespace, Status, StatusAttribute
+from ....protocols.imap.events import Command
+from ..answers import BadCommand
+from ..objectid import mailbox_id
+from .mailboxes import find
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+Path = tuple[str, ...]
+Matches = Callable[[Path], bool]
+
+MAX_WILDCARDS = 10
+"""In one pattern, runs counted as one: a pattern must not cost more than a name is worth."""
+
+
+def pattern(reference: str, text: str) -> Matches:
+    """RFC 9051 §6.3.9: `*` stands for anything, `%` for anything within a level. Raises BadCommand."""
+    pieces = re.split(r"([*%]+)", reference + text)
+    if len(pieces) > 2 * MAX_WILDCARDS + 1:
+        raise BadCommand("Too many wildcards")
+    wild = "".join(_regex(piece) for piece in pieces)
+    exact, any_case = re.compile(wild, re.DOTALL), re.compile(wild, re.DOTALL | re.IGNORECASE)
+
+    def matches(path: Path) -> bool:
+        # RFC 9051 §5.1: INBOX is INBOX in any case, and so are patterns that mean it.
+        chosen = any_case if path == ("INBOX",) else exact
+        return chosen.fullmatch("/".join(path)) is not None
+
+    return matches
+
+
+def _regex(piece: str) -> str:
+    if piece[:1] in ("*", "%"):
+        return ".*" if "*" in piece else "[^/]*"
+    return re.escape(piece)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A line of LIST before it is chosen: a mailbox, a placeholder, or only a subscription."""
+
+    path: Path
+    mailbox: Mailbox | None
+    subscribed: bool
+    has_children: bool
+
+    @property
+    def use(self) -> bytes:
+        """RFC 6154 §2 attribute, or nothing."""
+        role = self.mailbox.role if self.mailbox is not None else ""
+        return b"\\" + role.capitalize().encode() if role not in ("", "inbox") else b""
+
+
+def all_names(boxes: Iterable[Mailbox], subscribed: set[Path]) -> list[Name]:
+    """Every name there is, INBOX first."""
+    by_path: dict[Path, Mailbox | None] = {box.path: box for box in boxes}
+    parents = {path[:level] for path in by_path for level in range(1, len(path))}
+    for path in subscribed - by_path.keys():
+        by_path[path] = None
+    ordered = sorted(by_path, key=lambda path: (path[0] != "INBOX", path))
+    return [Name(path, by_path[path], path in subscribed, path in parents) for path in ordered]
+
+
+async def list_(session: Session, command: Command, request: List) -> bytes | None:
+    if not request.extended and request.patterns == ("",):
+        # RFC 9051 §6.3.9: an empty pattern asks for the separator.
+        session.dialogue.write(b'* LIST (\\Noselect) "/" ""\r\n')
+        return None
+    wanted = [pattern(request.reference, text) for text in request.patterns]
+    boxes = await session.store.mailboxes(session.principal, session.owner.id)
+    subscribed = await session.store.subscriptions(session.principal, session.owner.id)
+    names = all_names(boxes, subscribed)
+    chosen = {name.path for name in names if _selected(name, request)}
+    above = {path[:level] for path in chosen for level in range(1, len(path))} if request.recursive_match else set()
+    for name in names:
+        if not any(matches(name.path) for matches in wanted):
+            continue
+        if name.path in chosen or name.path in above:
+            session.dialogue.write(_line(session, name, request, child_info=name.path in above))
+            if request.return_status and name.mailbox is not None and name.mailbox.selectable:
+                session.dialogue.write(status_line(session, name.mailbox, request.return_status))
+    return None
+
+
+def _selected(name: Name, request: List) -> bool:
+    if request.select_subscribed and not name.subscribed:
+        return False
+    if request.select_special_use and not name.use:
+        return False
+    return name.mailbox is not None or request.select_subscribed
+
+
+def _line(session: Session, name: Name, request: List, *, child_info: bool) -> bytes:
+    attributes = []
+    if name.mailbox is None:
+        attributes.append(b"\\NonExistent")
+    elif not name.mailbox.selectable:
+        attributes.append(b"\\Noselect")
+    if name.mailbox is not None:
+        attributes.append(b"\\HasChildren" if name.has_children else b"\\HasNoChildren")
+    if name.subscribed and (request.select_subscribed or request.return_subscribed):
+        attributes.append(b"\\Subscribed")
+    if name.use:
+        attributes.append(name.use)
+    extended = b' ("CHILDINFO" ("SUBSCRIBED"))' if child_info and request.select_subscribed else b""
+    return b'* LIST (%b) "/" %b%b\r\n' % (b" ".join(attributes), session.mailbox_name(name.path), extended)
+
+
+async def lsub(session: Session, command: Command, request: Lsub) -> bytes | None:
+    """RFC 3501 §6.3.9. Parents of what is subscribed show as \\Noselect where `%` stops above it."""
+    matches = pattern(request.reference, request.pattern)
+    subscribed = await session.store.subscriptions(session.principal, session.owner.id)
+    names = dict.fromkeys(subscribed, b"")
+    if "%" in request.pattern:
+        for path in subscribed:
+            for level in range(1, len(path)):
+                names.setdefault(path[:level], b"\\Noselect")
+    for path in sorted(names, key=lambda path: (path[0] != "INBOX", path)):
+        if matches(path) and not (names[path] and any(_below(path, other) and matches(other) for other in subscribed)):
+            session.dialogue.write(b'* LSUB (%b) "/" %b\r\n' % (names[path], session.mailbox_name(path)))
+    return None
+
+
+def _below(path: Path, other: Path) -> bool:
+    return len(other) > len(path) and other[: len(path)] == path
+
+
+async def namespace(session: Session, command: Command, request: Namespace) -> bytes | None:
+    session.dialogue.write(b'* NAMESPACE (("" "/")) NIL NIL\r\n')
+    return None
+
+
+async def status(session: Session, command: Command, request: Status) -> bytes | None:
+    mailbox = await find(session, request.mailbox)
+    if StatusAttribute.HIGHESTMODSEQ in request.attributes:
+        session.enabled.add("CONDSTORE")  # RFC 7162 §3.1: asking for it enables it
+    session.dialogue.write(status_line(session, mailbox, request.attributes))
+    return None
+
+
+_VALUES: dict[StatusAttribute, Callable[[Mailbox], bytes]] = {
+    StatusAttribute.MESSAGES: lambda box: b"%d" % box.total,
+    StatusAttribute.RECENT: lambda box: b"0",
+    StatusAttribute.UIDNEXT: lambda box: b"%d" % box.uidnext,
+    StatusAttribute.UIDVALIDITY: lambda box: b"%d" % box.uidvalidity,
+    StatusAttribute.UNSEEN: lambda box: b"%d" % box.unseen,
+    StatusAttribute.DELETED: lambda box: b"%d" % box.deleted,
+    StatusAttribute.SIZE: lambda box: b"%d" % box.size,
+    StatusAttribute.HIGHESTMODSEQ: lambda box: b"%d" % box.modseq,
+    StatusAttribute.MAILBOXID: lambda box: b"(%b)" % mailbox_id(box.id),
+}
+
+
+def status_line(session: Session, mailbox: Mailbox, attributes: Iterable[StatusAttribute]) -> bytes:
+    """RFC 9051 §7.3.4, from the mailbox row alone. Raises BadCommand for what we do not offer."""
+    values = []
+    for attribute in attributes:
+        if attribute is StatusAttribute.APPENDLIMIT:
+            value = b"%d" % session.server.settings.append_limit
+        elif attribute in _VALUES:
+            value = _VALUES[attribute](mailbox)
+        else:
+            raise BadCommand("Status attribute is not supported")
+        values.append(attribute.value + b" " + value)
+    return b"* STATUS %b (%b)\r\n" % (session.mailbox_name(mailbox.path), b" ".join(values))

@@ -1,0 +1,107 @@
+"""SELECT, EXAMINE, CLOSE, UNSELECT (RFC 9051 §6.3.2, §6.3.3, §6.4.1, §6.4.2), with QRESYNC (RFC 7162 §3.1.8, §3.2.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ....model.ids import ModSeq
+from ....protocols.imap.commands import Close, QResync, Select, Unselect
+from ....protocols.imap.events import Command
+from ....protocols.imap.sequence import format_set, select, to_ranges
+from ..answers import BadCommand
+from ..objectid import mailbox_id
+from ..selected import Selected
+from .mailboxes import find
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+
+async def select_(session: Session, command: Command, request: Select) -> bytes | None:
+    if request.qresync is not None and not session.qresync:
+        raise BadCommand("ENABLE QRESYNC first")  # RFC 7162 §3.2.5
+    if session.selected is not None:
+        session.unselect()
+        if session.qresync or session.rev2:
+            session.dialogue.write(b"* OK [CLOSED] Previous mailbox is closed\r\n")  # RFC 9051 §7.1
+    if request.condstore:
+        session.enabled.add("CONDSTORE")
+    row = await find(session, request.mailbox)
+    loaded, row = await session.server.snapshots.open(session.principal, row)
+    session.dialogue.alarm.news = False
+    selected = Selected(loaded, row, read_only=request.read_only, now=session.now())
+    session.selected = selected
+    for line in _opening(session, selected):
+        session.dialogue.write(line)
+    if request.qresync is not None and request.qresync.uidvalidity == row.uidvalidity:
+        await _resynchronise(session, selected, request.qresync)
+    return b"[READ-ONLY] Examining" if request.read_only else b"[READ-WRITE] Selected"
+
+
+def _opening(session: Session, selected: Selected) -> list[bytes]:
+    """RFC 9051 §6.3.2, and what RFC 3501 §6.3.1 had besides."""
+    view, row = selected.view, selected.mailbox
+    uidnext = max(row.uidnext, view.last_uid + 1)
+    lines = selected.flags_lines()
+    lines.append(b"* %d EXISTS\r\n" % view.exists)
+    if not session.rev2:
+        # RFC 9051 did away with \Recent; RFC 3501 wants to hear it, and 0 is a number that is never wrong for long.
+        lines.append(b"* 0 RECENT\r\n")
+        slot = view.snapshot.first_unseen() if row.unseen else None
+        if slot is not None and slot < view.seen:
+            lines.append(b"* OK [UNSEEN %d] First unseen message\r\n" % view.number_of(slot))
+    lines.append(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % row.uidvalidity)
+    lines.append(b"* OK [UIDNEXT %d] Next UID\r\n" % uidnext)
+    lines.append(b"* OK [HIGHESTMODSEQ %d] Highest mod-sequence\r\n" % view.modseq)
+    lines.append(b"* OK [MAILBOXID (%b)] Mailbox id\r\n" % mailbox_id(row.id))  # RFC 8474 §4.2
+    if session.rev2:
+        # RFC 9051 §6.3.2: the name as we spell it.
+        lines.append(b'* LIST () "/" %b\r\n' % session.mailbox_name(row.path))
+    return lines
+
+
+async def _resynchronise(session: Session, selected: Selected, known: QResync) -> None:
+    """RFC 7162 §3.2.5.2: what is gone and what changed since the client was last here."""
+    view = selected.view
+    if known.modseq >= view.modseq:
+        return
+    changes = await session.store.changes(session.principal, session.owner.id, selected.loaded.mailbox, ModSeq(known.modseq))
+    gone: list[int] = list(changes.gone)
+    if known.known_uids is not None:
+        gone = select(gone, known.known_uids.resolve(max(gone, default=0)))
+    # A uid that a copy of this view still shows is told by EXPUNGE or VANISHED later, not twice.
+    gone = [uid for uid in gone if view.slot_of_uid(uid) is None]
+    if gone:
+        session.dialogue.write(b"* VANISHED (EARLIER) %b\r\n" % format_set(gone))
+    wanted = known.known_uids.resolve(view.last_uid) if known.known_uids is not None else None
+    uids: list[int] = [uid for uid, _, _ in changes.changed]
+    uids = uids if wanted is None else select(uids, wanted)
+    slots = view.slots_of_uids(to_ranges(uids))
+    for at in range(0, len(slots), 500):
+        session.dialogue.write(b"".join(selected.fetch_flags(slots[at : at + 500], modseq=True)))
+        await session.dialogue.breathe()
+
+
+async def close(session: Session, command: Command, request: Close) -> bytes | None:
+    """Expunges silently, unless the mailbox was opened by EXAMINE."""
+    selected = session.mailbox
+    highest = None
+    if not selected.read_only:
+        box = selected.loaded
+        if selected.mailbox.deleted or await _has_deleted(session, selected):
+            await session.store.expunge(session.principal, box.account, box.mailbox, None)
+            if session.qresync:
+                highest = (await session.store.mailbox(session.principal, box.account, box.mailbox)).modseq
+    session.unselect()
+    # RFC 7162 §3.2.8: only after an expunge, and then it must be there.
+    return b"[HIGHESTMODSEQ %d] Closed" % highest if highest is not None else None
+
+
+async def _has_deleted(session: Session, selected: Selected) -> bool:
+    row = await selected.loaded.refresh()
+    return row is not None and row.deleted > 0
+
+
+async def unselect(session: Session, command: Command, request: Unselect) -> bytes | None:
+    session.unselect()
+    return None

@@ -1,0 +1,166 @@
+"""How messages look in a FETCH response (RFC 9051 §7.5.2): a template for a list of attributes, filled from columns.
+
+A list of attributes is compiled once into a `Plan`: a bytes template and, for each hole in it, a function that gives the
+values of a whole batch of messages. So a message costs one `%` and nothing is parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any
+
+from ...message.prepare import unpack_overview
+from ...model.mail import Email
+from ...protocols.imap.dates import date_time
+from ...protocols.imap.fetch_attributes import Attribute, FetchAttribute, Section
+from .answers import BadCommand
+from .keywords import Keywords
+from .objectid import email_id, thread_id
+from .view import View
+
+
+class Level(IntEnum):
+    """How far we must go for an attribute."""
+
+    SNAPSHOT = 0
+    NARROW = 1
+    """`store.email_sizes`."""
+    WIDE = 2
+    """`store.emails`."""
+    OCTETS = 3
+
+
+class Batch:
+    """Messages that are answered together; all columns run parallel."""
+
+    __slots__ = ("_overviews", "emails", "keywords", "narrow", "octets", "slots", "uids", "view")
+
+    def __init__(self, view: View, keywords: Keywords, slots: Sequence[int]) -> None:
+        self.view = view
+        self.keywords = keywords
+        self.slots: Sequence[int] = slots
+        uids = view.snapshot.uids
+        self.uids: list[int] = [uids[slot] for slot in slots]
+        self.narrow: list[tuple[int, int, int, int, int, int]] = []
+        """(received, zone, size, saved, email id, thread id)."""
+        self.emails: list[Email] = []
+        self.octets: dict[bytes, list[bytes]] = {}
+        """Values of sections by their labels."""
+        self._overviews: list[tuple[bytes, bytes, bytes]] = []
+
+    def take_rows(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+        """Rows of `store.email_sizes`; messages without one drop out, True if there are any."""
+        self.narrow = [(row[1], row[2], row[3], row[4], row[6], row[7]) for row in rows]
+        return self._keep([row[0] for row in rows])
+
+    def take_emails(self, emails: list[Email]) -> bool:
+        """Rows of `store.emails`, the same way."""
+        self.emails = emails
+        self.narrow = [(e.received, e.zone, e.size, e.saved, e.id, e.thread) for e in emails]
+        return self._keep([email.uid for email in emails])
+
+    def _keep(self, uids: list[int]) -> bool:
+        missing = len(uids) != len(self.uids)
+        if missing:
+            there = set(uids)
+            self.slots = [slot for slot, uid in zip(self.slots, self.uids, strict=True) if uid in there]
+            self.uids = list(uids)
+        return missing
+
+    def numbers(self) -> list[int]:
+        return self.view.numbers_of(self.slots)
+
+    def flags(self) -> list[bytes]:
+        snapshot, text = self.view.snapshot, self.keywords.text
+        words, codes = snapshot.words, snapshot.codes
+        texts = {code: text(words[code]) for code in {codes[slot] for slot in self.slots}}
+        return [texts[codes[slot]] for slot in self.slots]
+
+    def modseqs(self) -> list[int]:
+        modseqs = self.view.snapshot.modseqs
+        return [modseqs[slot] for slot in self.slots]
+
+    def overviews(self, which: int) -> list[bytes]:
+        """0 ENVELOPE, 1 BODYSTRUCTURE, 2 BODY."""
+        if not self._overviews:
+            self._overviews = [unpack_overview(email.overview) for email in self.emails]
+        return [overview[which] for overview in self._overviews]
+
+
+Column = Callable[[Batch], Iterable[int | bytes]]
+
+_ATTRIBUTES: dict[Attribute, tuple[Level, bytes, Column]] = {
+    Attribute.UID: (Level.SNAPSHOT, b"UID %d", lambda batch: batch.uids),
+    Attribute.FLAGS: (Level.SNAPSHOT, b"FLAGS %b", lambda batch: batch.flags()),
+    Attribute.MODSEQ: (Level.SNAPSHOT, b"MODSEQ (%d)", lambda batch: batch.modseqs()),
+    Attribute.INTERNALDATE: (Level.NARROW, b"INTERNALDATE %b", lambda batch: [date_time(r[0], r[1]) for r in batch.narrow]),
+    Attribute.RFC822_SIZE: (Level.NARROW, b"RFC822.SIZE %d", lambda batch: [row[2] for row in batch.narrow]),
+    Attribute.SAVEDATE: (Level.NARROW, b"SAVEDATE %b", lambda batch: [date_time(row[3], 0) for row in batch.narrow]),
+    Attribute.EMAILID: (Level.NARROW, b"EMAILID (%b)", lambda batch: [email_id(row[4]) for row in batch.narrow]),
+    Attribute.THREADID: (Level.NARROW, b"THREADID (%b)", lambda batch: [thread_id(row[5]) for row in batch.narrow]),
+    Attribute.ENVELOPE: (Level.WIDE, b"ENVELOPE %b", lambda batch: batch.overviews(0)),
+    Attribute.BODYSTRUCTURE: (Level.WIDE, b"BODYSTRUCTURE %b", lambda batch: batch.overviews(1)),
+    Attribute.BODY: (Level.WIDE, b"BODY %b", lambda batch: batch.overviews(2)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a list of attributes means. See the module."""
+
+    level: Level
+    template: bytes
+    pieces: tuple[bytes, ...]
+    """The template's part for each attribute."""
+    columns: tuple[Column, ...]
+    sections: tuple[Section, ...]
+    attributes: tuple[FetchAttribute, ...]
+
+    def piece(self, at: int, batch: Batch) -> bytes:
+        """What the response says of attribute *at* for the one message in *batch*."""
+        (value,) = self.columns[at](batch)
+        return self.pieces[at] % value
+
+    @property
+    def sets_seen(self) -> bool:
+        return any(not section.peek for section in self.sections)
+
+    @property
+    def needs_flags(self) -> bool:
+        return Attribute.FLAGS in self.attributes
+
+    def lines(self, batch: Batch) -> bytes:
+        """The untagged responses for *batch*."""
+        columns = [column(batch) for column in self.columns]
+        return b"".join([self.template % row for row in zip(batch.numbers(), *columns, strict=True)])
+
+
+@lru_cache(maxsize=512)
+def plan_of(attributes: tuple[FetchAttribute, ...]) -> Plan:
+    """Compile *attributes*. Raises BadCommand for what we do not offer."""
+    pieces: list[bytes] = []
+    columns: list[Column] = []
+    sections: list[Section] = []
+    level = Level.SNAPSHOT
+    for attribute in attributes:
+        if isinstance(attribute, Section):
+            sections.append(attribute)
+            level = Level.OCTETS
+            pieces.append(attribute.label.replace(b"%", b"%%") + b" %b")
+            columns.append(_section_column(attribute))
+        elif attribute in _ATTRIBUTES:
+            needed, piece, column = _ATTRIBUTES[attribute]
+            level = max(level, needed)
+            pieces.append(piece)
+            columns.append(column)
+        else:
+            raise BadCommand("FETCH attribute is not supported")
+    template = b"* %d FETCH (" + b" ".join(pieces) + b")\r\n"
+    return Plan(level, template, tuple(pieces), tuple(columns), tuple(sections), attributes)
+
+
+def _section_column(section: Section) -> Column:
+    return lambda batch: batch.octets[section.label]

@@ -1,0 +1,375 @@
+"""Evaluating search keys over a view (RFC 9051 §6.4.4): what the snapshot knows first, rows for what is left, octets last.
+
+The snapshot's keys (flags, numbers, mod-sequences) are evaluated over the whole mailbox at once. What needs the store goes
+through the candidates in chunks; within an AND the cheaper keys come first, and octets are read once for all keys of a kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import re
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...message.date import parse_date
+from ...message.part import Part, decode_structure, section
+from ...message.prepare import unpack_overview
+from ...message.text import messages, text_parts
+from ...model.mail import Email
+from ...protocols.imap import search_keys as keys
+from ...protocols.imap.search_keys import Moment, SearchKey, Side
+from ...protocols.imap.sequence import SavedResult
+from ...storage.store import Rope, Store
+from .matching import match_headers, match_text
+from .objectid import number_of
+from .selected import Selected
+
+CHUNK_ROWS = 2000
+CHUNK_OCTETS = 200
+TOGETHER = 4 << 20
+"""Octets of message text read in one go, unless one message alone has more."""
+
+SNAPSHOT, NARROW, HEADERS, TEXT = range(4)
+_COSTS: dict[type[SearchKey], int] = {
+    keys.Dated: NARROW,
+    keys.Larger: NARROW,
+    keys.Smaller: NARROW,
+    keys.Younger: NARROW,
+    keys.Older: NARROW,
+    keys.HasEmailId: NARROW,
+    keys.HasThreadId: NARROW,
+    keys.Header: HEADERS,
+    keys.Body: TEXT,
+    keys.Text: TEXT,
+}
+
+Slots = Sequence[int]
+
+
+def children(key: SearchKey) -> tuple[SearchKey, ...]:
+    if isinstance(key, keys.And):
+        return key.keys
+    if isinstance(key, keys.Or):
+        return (key.left, key.right)
+    if isinstance(key, keys.Not | keys.Fuzzy):
+        return (key.key,)
+    return ()
+
+
+def leaves(key: SearchKey) -> Iterator[SearchKey]:
+    work = [key]
+    while work:
+        one = work.pop()
+        below = children(one)
+        work += below
+        if not below:
+            yield one
+
+
+def cost(key: SearchKey) -> int:
+    """How far *key* must look: SNAPSHOT to TEXT."""
+    return max(_COSTS.get(type(leaf), SNAPSHOT) for leaf in leaves(key))
+
+
+async def find(key: SearchKey, selected: Selected, store: Store, now: int, breathe: Callable[[], Any]) -> array[int]:
+    """The slots that match, ascending. *now*: epoch seconds; *breathe* is awaited between chunks."""
+    slots: Slots = selected.view.all_slots()
+    search = _Search(selected, store, now, key)
+    parts = sorted(key.keys if isinstance(key, keys.And) else (key,), key=cost)
+    rest = [part for part in parts if cost(part) > SNAPSHOT]
+    for part in parts[: len(parts) - len(rest)]:
+        slots = search.here(part, slots)
+    if not rest:
+        return array("I", slots)
+    found: array[int] = array("I")
+    size = CHUNK_ROWS if cost(rest[-1]) == NARROW else CHUNK_OCTETS
+    for at in range(0, len(slots), size):
+        found.extend(await search.chunk(rest, slots[at : at + size]))
+        await breathe()
+    return found
+
+
+def _without(slots: Slots, others: Slots) -> Slots:
+    """*slots* that are not in *others*; the order is kept."""
+    if not others:
+        return slots
+    drop = set(others)
+    return [slot for slot in slots if slot not in drop]
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """What has been read of some messages."""
+
+    rows: dict[int, Sequence[Any]] = field(default_factory=dict)
+    emails: dict[int, Email] = field(default_factory=dict)
+    headers: dict[int, set[keys.Header]] = field(default_factory=dict)
+    """The header keys that a message meets."""
+    texts: dict[int, set[keys.Body | keys.Text]] = field(default_factory=dict)
+
+
+class _Search:
+    def __init__(self, selected: Selected, store: Store, now: int, key: SearchKey) -> None:
+        self._selected = selected
+        self._view = selected.view
+        self._store = store
+        self._now = now
+        distinct = dict.fromkeys(leaves(key))
+        self._headers = [leaf for leaf in distinct if isinstance(leaf, keys.Header)]
+        self._texts = [leaf for leaf in distinct if isinstance(leaf, keys.Body | keys.Text)]
+        self._read = _Chunk()
+
+    # -- keys of the snapshot
+
+    def here(self, key: SearchKey, slots: Slots) -> Slots:
+        """Those of *slots* that match *key*, which costs no more than SNAPSHOT."""
+        snapshot = self._view.snapshot
+        if isinstance(key, keys.And):
+            for one in key.keys:
+                slots = self.here(one, slots)
+            return slots
+        if isinstance(key, keys.Or):
+            left = self.here(key.left, slots)
+            return sorted([*left, *self.here(key.right, _without(slots, left))])
+        if isinstance(key, keys.Not):
+            return _without(slots, self.here(key.key, slots))
+        if isinstance(key, keys.Fuzzy):
+            return self.here(key.key, slots)
+        if isinstance(key, keys.HasFlag):
+            mask = self._selected.loaded.keywords.mask(key.flag)
+            good = [bool(word & mask) is key.on for word in snapshot.words]
+            codes = snapshot.codes
+            return [slot for slot in slots if good[codes[slot]]]
+        if isinstance(key, keys.ModSeqFrom):
+            modseqs, least = snapshot.modseqs, key.modseq
+            return [slot for slot in slots if modseqs[slot] >= least]
+        if isinstance(key, keys.Numbers | keys.Uids):
+            wanted = set(self._numbered(key))
+            return [slot for slot in slots if slot in wanted]
+        if isinstance(key, keys.Recent):
+            return [] if key.on else slots  # no message is \\Recent here
+        assert isinstance(key, keys.All | keys.SaveDateSupported)
+        return slots
+
+    def _numbered(self, key: keys.Numbers | keys.Uids) -> Slots:
+        view = self._view
+        if isinstance(key.numbers, SavedResult):
+            return self._selected.slots(key.numbers, uid=True)
+        if isinstance(key, keys.Uids):
+            return view.slots_of_uids(key.numbers.resolve(view.last_uid))
+        return view.slots_of(key.numbers.resolve(view.exists))
+
+    # -- keys that need the store
+
+    async def chunk(self, parts: Sequence[SearchKey], slots: Slots) -> Slots:
+        """Those of *slots* that match all of *parts*, cheapest first."""
+        self._read = _Chunk()
+        for part in parts:
+            if slots:
+                slots = await self._match(part, slots)
+        return slots
+
+    async def _match(self, key: SearchKey, slots: Slots) -> Slots:
+        if cost(key) == SNAPSHOT:
+            return self.here(key, slots)
+        if isinstance(key, keys.And):
+            for one in sorted(key.keys, key=cost):
+                slots = await self._match(one, slots) if slots else slots
+            return slots
+        if isinstance(key, keys.Or):
+            first, second = sorted((key.left, key.right), key=cost)
+            left = await self._match(first, slots)
+            return sorted([*left, *await self._match(second, _without(slots, left))])
+        if isinstance(key, keys.Not):
+            return _without(slots, await self._match(key.key, slots))
+        if isinstance(key, keys.Fuzzy):
+            return await self._match(key.key, slots)
+        if isinstance(key, keys.Header):
+            met = await self._header_facts(slots)
+            return [slot for slot in slots if key in met.get(slot, ())]
+        if isinstance(key, keys.Body | keys.Text):
+            texts = await self._text_facts(slots)
+            return [slot for slot in slots if key in texts.get(slot, ())]
+        return await self._by_row(key, slots)
+
+    async def _by_row(self, key: SearchKey, slots: Slots) -> Slots:
+        if isinstance(key, keys.Dated) and key.moment is Moment.SENT:
+            return await self._by_sent(key, slots)
+        test = _row_test(key, self._now)
+        rows = await self._rows(slots)
+        return [slot for slot in slots if slot in rows and test(rows[slot])]
+
+    async def _by_sent(self, key: keys.Dated, slots: Slots) -> Slots:
+        """RFC 9051 §6.4.4: by the date as written, whatever the zone. The row has only the moment, which mostly decides."""
+        rows, day = await self._rows(slots), _day_number(key.day)
+        found, doubtful = [], []
+        for slot in slots:
+            sent = rows[slot][5] if slot in rows else 0
+            if sent:
+                verdicts = {_on_side(key.side, _day(sent, zone), day) for zone in (-12 * 60, 0, 14 * 60)}
+                if len(verdicts) > 1:
+                    doubtful.append(slot)
+                elif verdicts == {True}:
+                    found.append(slot)
+        emails = await self._emails(doubtful)
+        found += [slot for slot in doubtful if slot in emails and _on_side(key.side, _written_day(emails[slot]), day)]
+        return sorted(found)
+
+    # -- reading
+
+    async def _rows(self, slots: Slots) -> dict[int, Sequence[Any]]:
+        rows, box = self._read.rows, self._selected.loaded
+        missing = [slot for slot in slots if slot not in rows]
+        if missing:
+            uids = self._selected.uids(missing)
+            found = {row[0]: row for row in await self._store.email_sizes(box.principal, box.account, box.mailbox, uids)}
+            rows |= {slot: found[uid] for slot, uid in zip(missing, uids, strict=True) if uid in found}
+        return rows
+
+    async def _emails(self, slots: Slots) -> dict[int, Email]:
+        emails, box = self._read.emails, self._selected.loaded
+        missing = [slot for slot in slots if slot not in emails]
+        for at in range(0, len(missing), CHUNK_OCTETS):
+            part = missing[at : at + CHUNK_OCTETS]
+            uids = self._selected.uids(part)
+            found = {one.uid: one for one in await self._store.emails(box.principal, box.account, box.mailbox, uids)}
+            emails |= {slot: found[uid] for slot, uid in zip(part, uids, strict=True) if uid in found}  # type: ignore[index]
+        return emails
+
+    async def _header_facts(self, slots: Slots) -> dict[int, set[keys.Header]]:
+        facts = self._read.headers
+        todo = [slot for slot in slots if slot not in facts]
+        emails = await self._emails(todo)
+        todo = [slot for slot in todo if slot in emails]
+        ranges = []
+        for slot in todo:
+            email = emails[slot]
+            rope = self._store.octets(email)
+            place = section(decode_structure(email.structure), (), "HEADER", rope.size - email.blob_size)
+            ranges.append((rope, *(place or (0, 0))))
+        for some in _groups(ranges):
+            headers = await self._store.read_many(ranges[some])
+            met = await asyncio.to_thread(match_headers, self._headers, headers)
+            facts |= dict(zip(todo[some], met, strict=True))
+        return facts
+
+    async def _text_facts(self, slots: Slots) -> dict[int, set[keys.Body | keys.Text]]:
+        facts = self._read.texts
+        todo = [slot for slot in slots if slot not in facts]
+        emails = await self._emails(todo)
+        todo = [slot for slot in todo if slot in emails]
+        plans = [_text_plan(emails[slot], self._store.octets(emails[slot])) for slot in todo]
+        sizes = [(plan.rope, 0, sum(stop - start for _, start, stop in plan.ranges)) for plan in plans]
+        for some in _groups(sizes):
+            ranges = [one for plan in plans[some] for one in plan.ranges]
+            octets = await self._store.read_many(ranges) if ranges else []
+            met = await asyncio.to_thread(_match_plans, self._texts, plans[some], octets)
+            facts |= dict(zip(todo[some], met, strict=True))
+        return facts
+
+
+def _groups(ranges: Sequence[tuple[Rope, int, int]]) -> Iterator[slice]:
+    """Slices of *ranges* with together at most TOGETHER octets, or a single one."""
+    start = total = 0
+    for at, (_, first, last) in enumerate(ranges):
+        if at > start and total + last - first > TOGETHER:
+            yield slice(start, at)
+            start, total = at, 0
+        total += last - first
+    if start < len(ranges):
+        yield slice(start, len(ranges))
+
+
+# --- tests on a row of (uid, received, zone, size, saved, sent, email id, thread id) ----------------------------------
+
+
+def _row_test(key: SearchKey, now: int) -> Callable[[Sequence[Any]], bool]:
+    if isinstance(key, keys.Dated):
+        side, day = key.side, _day_number(key.day)
+        if key.moment is Moment.SAVED:
+            return lambda row: _on_side(side, _day(row[4], 0), day)
+        return lambda row: _on_side(side, _day(row[1], row[2]), day)
+    if isinstance(key, keys.Larger):
+        larger = key.size
+        return lambda row: bool(row[3] > larger)
+    if isinstance(key, keys.Smaller):
+        smaller = key.size
+        return lambda row: bool(row[3] < smaller)
+    if isinstance(key, keys.Younger):
+        after = now - key.seconds
+        return lambda row: bool(row[1] >= after)
+    if isinstance(key, keys.Older):
+        before = now - key.seconds
+        return lambda row: bool(row[1] <= before)
+    if isinstance(key, keys.HasEmailId):
+        email = number_of(key.id, b"E")
+        return lambda row: row[6] == email
+    assert isinstance(key, keys.HasThreadId)
+    thread = number_of(key.id, b"T")
+    return lambda row: row[7] == thread
+
+
+def _on_side(side: Side, day: int, of: int) -> bool:
+    if side is Side.ON:
+        return day == of
+    return day < of if side is Side.BEFORE else day >= of
+
+
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
+
+
+def _day_number(day: datetime.date) -> int:
+    return day.toordinal() - _EPOCH
+
+
+def _day(at: int, zone: int) -> int:
+    """Days since 1970-01-01 where clocks are *zone* minutes ahead."""
+    return (at + zone * 60) // 86400
+
+
+_ENVELOPE_DATE = re.compile(rb'\("((?:[^"\\]|\\.)*)"')
+
+
+def _written_day(email: Email) -> int:
+    """The day of the Date field as it stands there."""
+    written = _ENVELOPE_DATE.match(unpack_overview(email.overview)[0])
+    moment = parse_date(written[1]) if written else None
+    return _day(*moment) if moment else -1
+
+
+# --- text of messages -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _TextPlan:
+    """What to read of one message: its header, headers of embedded messages, text parts, in this order."""
+
+    rope: Rope
+    ranges: list[tuple[Rope, int, int]]
+    inner: int
+    parts: list[Part]
+
+
+def _text_plan(email: Email, rope: Rope) -> _TextPlan:
+    structure, delta = decode_structure(email.structure), rope.size - email.blob_size
+    _, *embedded = messages(structure)
+    parts = list(text_parts(structure))
+    places = [(0, structure.body_start + delta)]
+    places += [(one.header_start + delta, one.body_start + delta) for one in embedded]
+    places += [(one.body_start + delta, one.body_end + delta) for one in parts]
+    return _TextPlan(rope, [(rope, start, stop) for start, stop in places], len(embedded), parts)
+
+
+def _match_plans(
+    wanted: Sequence[keys.Body | keys.Text], plans: Iterable[_TextPlan], octets: Iterable[bytes]
+) -> list[set[keys.Body | keys.Text]]:
+    """In a thread: the keys that each message meets. *octets* are those of all plans in a row."""
+    each = iter(octets)
+    met = []
+    for plan in plans:
+        header, *rest = [next(each) for _ in plan.ranges]
+        met.append(match_text(wanted, header, zip(plan.parts, rest[plan.inner :], strict=True), rest[: plan.inner]))
+    return met

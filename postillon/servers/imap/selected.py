@@ -1,0 +1,116 @@
+"""The selected mailbox of a session: its view, and the untagged lines that keep the client's picture right."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+
+from ...model.mail import Mailbox
+from ...protocols.imap.commands import MessageSet
+from ...protocols.imap.sequence import STAR, SavedResult, format_set, to_ranges
+from .answers import BadCommand
+from .snapshot import Row
+from .snapshots import Loaded
+from .view import View
+
+
+class Selected:
+    """Made by SELECT or EXAMINE, dropped by what leaves the mailbox."""
+
+    __slots__ = ("_keywords_told", "loaded", "mailbox", "read_at", "read_only", "saved", "view")
+
+    def __init__(self, loaded: Loaded, mailbox: Mailbox, *, read_only: bool, now: float) -> None:
+        self.loaded = loaded
+        self.mailbox = mailbox
+        """The row as last read."""
+        self.view = View(loaded.snapshot)
+        self.read_only = read_only
+        self.saved: array[int] = array("I")
+        """The uids that `$` stands for (RFC 5182)."""
+        self.read_at = now
+        """When the store was last asked for changes, on the loop's clock."""
+        self._keywords_told = len(loaded.keywords.names)
+
+    async def refresh(self, now: float) -> bool:
+        """Read what changed. False: the mailbox is gone."""
+        self.read_at = now
+        mailbox = await self.loaded.refresh()
+        if mailbox is None:
+            return False
+        self.mailbox = mailbox
+        return True
+
+    def slots(self, numbers: MessageSet, *, uid: bool) -> array[int]:
+        """The messages meant, ascending. Raises BadCommand for sequence numbers that are not there.
+
+        Uids that are not there are no error (RFC 9051 §6.4.9).
+        """
+        view = self.view
+        if isinstance(numbers, SavedResult):
+            return view.slots_of_uids(to_ranges(self.saved))
+        if uid:
+            return view.slots_of_uids(numbers.resolve(view.last_uid))
+        if any(high > view.exists for _, high in numbers.ranges if high != STAR):
+            raise BadCommand("Sequence number is not in use")
+        return view.slots_of(numbers.resolve(view.exists))
+
+    def uids(self, slots: Iterable[int]) -> list[int]:
+        uids = self.view.snapshot.uids
+        return [uids[slot] for slot in slots]
+
+    def flags_lines(self) -> list[bytes]:
+        """FLAGS and PERMANENTFLAGS (RFC 9051 §7.3.5, §7.1)."""
+        flags = self.loaded.keywords.all_flags()
+        lasting = [] if self.read_only else [*flags, b"\\*"]
+        return [
+            b"* FLAGS (%b)\r\n" % b" ".join(flags),
+            b"* OK [PERMANENTFLAGS (%b)] Flags that are kept\r\n" % b" ".join(lasting),
+        ]
+
+    def news(self, *, expunges: bool, modseq: bool, by_uid: bool) -> list[bytes]:
+        """What the client has to hear now, and from then on knows. *modseq*: it wants MODSEQ; *by_uid*: VANISHED (RFC 7162)."""
+        view = self.view
+        news = view.news(expunges=expunges)
+        lines = []
+        if news.expunged and by_uid:
+            lines.append(b"* VANISHED %b\r\n" % format_set(news.vanished))
+        else:
+            lines += [b"* %d EXPUNGE\r\n" % number for number in news.expunged]
+        if news.exists is not None:
+            lines.append(b"* %d EXISTS\r\n" % news.exists)
+        if news.changed:
+            lines += self.fetch_flags(news.changed, modseq=modseq)
+        return lines
+
+    def fetch_flags(self, slots: Iterable[int], *, modseq: bool, flags: bool = True) -> list[bytes]:
+        """Untagged FETCH with UID, FLAGS and MODSEQ of ascending *slots*; new keywords are introduced first."""
+        view, text = self.view, self.loaded.keywords.text
+        snapshot = view.snapshot
+        chosen = list(slots)
+        lines = self.new_keywords() if flags else []
+        for number, slot in zip(view.numbers_of(chosen), chosen, strict=True):
+            line = b"* %d FETCH (UID %d" % (number, snapshot.uids[slot])
+            if flags:
+                line += b" FLAGS %b" % text(snapshot.flags(slot))
+            if modseq:
+                line += b" MODSEQ (%d)" % snapshot.modseqs[slot]
+            lines.append(line + b")\r\n")
+        return lines
+
+    async def learn(self, changed: Sequence[Row]) -> None:
+        """Bring in what a change of our own did. The caller tells the client, so it is no news."""
+        await self.loaded.name_keywords([word for _, word, _ in changed])
+        snapshot = self.view.snapshot
+        snapshot.update(changed)
+        for uid, _, modseq in changed:
+            slot = snapshot.slot(uid)
+            if slot is not None:
+                self.view.told(slot, modseq)
+
+    def new_keywords(self) -> list[bytes]:
+        """RFC 9051 §7.3.5: FLAGS again when a keyword is new."""
+        known = len(self.loaded.keywords.names)
+        if known == self._keywords_told:
+            return []
+        self._keywords_told = known
+        return self.flags_lines()

@@ -1,0 +1,336 @@
+"""An IMAP session from greeting to BYE (RFC 3501, RFC 9051), and the server that holds what all sessions share.
+
+The loop: an event of the engine leads through `commands.TABLE` to the function that answers it; then the client hears what
+changed in its mailbox, then the tagged line. What a command may do in which state is in that table too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ...directory.login import has_binding, mechanisms
+from ...log import Log
+from ...model.account import Account, AccountState, Principal
+from ...model.envelope import Client
+from ...model.errors import NotFound, Refusal
+from ...net.stream import Stream
+from ...net.tls import ServerTls
+from ...protocols.imap import responses
+from ...protocols.imap.events import AppendStart, Command, Event, ProtocolError
+from ...protocols.imap.server import ServerEngine
+from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory, Waker
+from ...storage.store import Store
+from . import capability, commands
+from .answers import BadCommand, Goodbye, No, condition, translate
+from .dialogue import Dialogue, Hangup
+from .keywords import Keywords
+from .selected import Selected
+from .snapshots import Snapshots
+
+log = Log("imap")
+
+
+@dataclass(frozen=True, slots=True)
+class ImapSettings:
+    """Times in seconds, sizes in octets."""
+
+    name: str = "localhost"
+    """Our host name, for the greeting."""
+    version: str = ""
+    """For ID."""
+    plaintext_on_loopback: bool = False
+    """Let clients on loopback addresses log in without TLS (developer mode)."""
+    append_limit: int = 100 << 20
+    login_timeout_s: float = 60
+    """Silence before login."""
+    login_total_s: float = 300
+    """Everything before login."""
+    idle_timeout_s: float = 1800
+    """Silence after login (RFC 9051 §5.4: at least 30 minutes)."""
+    poll_s: float = 30
+    """How often IDLE looks by itself, should a wake be lost."""
+    reread_s: float = 1
+    """How old the picture of a selected mailbox may be when a command ends."""
+
+
+class ImapServer:
+    """What the sessions of one worker share. One object serves both ports: a stream that comes with TLS has it already.
+
+    *tls*: for STARTTLS; None: not offered. *session_id* makes ids for the log. The constructor does no work.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        directory: Directory,
+        bus: Bus,
+        clock: Clock,
+        session_id: Callable[[], str],
+        tls: ServerTls | None = None,
+        settings: ImapSettings | None = None,
+        snapshots: Snapshots | None = None,
+    ) -> None:
+        self.store = store
+        self.directory = directory
+        self.bus = bus
+        self.clock = clock
+        self.session_id = session_id
+        self.tls = tls
+        self.settings = settings or ImapSettings()
+        self.snapshots = snapshots or Snapshots(store=store)
+
+    async def session(self, stream: Stream) -> None:
+        """Serve one connection to its end. Never raises for what a client does."""
+        session = Session(self, stream)
+        try:
+            await session.run()
+        except Goodbye as bye:
+            session.dialogue.write(b"* BYE %b\r\n" % condition(str(bye)))
+        except Hangup:
+            pass
+        except Exception as error:
+            session.log.error("session failed", exc=error)
+            session.dialogue.write(b"* BYE [SERVERBUG] Internal error\r\n")
+        finally:
+            session.leave()
+        await session.end()
+
+
+class Session:
+    """The state of one connection."""
+
+    def __init__(self, server: ImapServer, stream: Stream) -> None:
+        self.server = server
+        self.store = server.store
+        self.dialogue = Dialogue(stream, ServerEngine())
+        name = server.session_id()
+        self.client = Client(
+            address=stream.peer, port=stream.peer_port, tls=stream.tls, session=name, local_port=stream.local_port
+        )
+        self.log = log.bind(session=name)
+        self.account: Account | None = None
+        self.principal = Principal(None)
+        self.keywords = Keywords()
+        self.selected: Selected | None = None
+        self.enabled: set[str] = set()
+        self.failures = 0
+        """Logins that failed."""
+        self.over = False
+        """LOGOUT was answered, or the engine wants the connection closed."""
+        self._wakers: list[Waker] = []
+        self._started = self.now()
+
+    # -- facts
+
+    @staticmethod
+    def now() -> float:
+        """Seconds on the loop's clock."""
+        return asyncio.get_running_loop().time()
+
+    @property
+    def stream(self) -> Stream:
+        return self.dialogue.stream
+
+    @property
+    def owner(self) -> Account:
+        """The account, in states where there must be one."""
+        assert self.account is not None, "not logged in"
+        return self.account
+
+    @property
+    def mailbox(self) -> Selected:
+        """The selected mailbox, in states where there must be one."""
+        assert self.selected is not None, "no mailbox is selected"
+        return self.selected
+
+    @property
+    def rev2(self) -> bool:
+        return "IMAP4REV2" in self.enabled
+
+    @property
+    def utf8(self) -> bool:
+        """Mailbox names go out as UTF-8 (RFC 9051 §5.1, RFC 9755)."""
+        return self.rev2 or "UTF8=ACCEPT" in self.enabled
+
+    @property
+    def condstore(self) -> bool:
+        return "CONDSTORE" in self.enabled
+
+    @property
+    def qresync(self) -> bool:
+        return "QRESYNC" in self.enabled
+
+    def mechanisms(self) -> tuple[str, ...]:
+        """SASL mechanisms that may be used now."""
+        loopback = self.stream.peer == "unix" or ipaddress.ip_address(self.stream.peer).is_loopback
+        plaintext = self.server.settings.plaintext_on_loopback and loopback
+        return mechanisms(self.client, plaintext, has_binding(self.stream.channel_binding))
+
+    def capabilities(self) -> bytes:
+        """The words, without `CAPABILITY`."""
+        if self.account is not None:
+            words = capability.after_login(append_limit=self.server.settings.append_limit)
+        else:
+            starttls = self.server.tls is not None and self.client.tls is None
+            words = capability.before_login(mechanisms=self.mechanisms(), starttls=starttls)
+        return b" ".join(words)
+
+    def mailbox_name(self, path: tuple[str, ...]) -> bytes:
+        """A mailbox name ready to send."""
+        return responses.mailbox("/".join(path), self.utf8)
+
+    # -- the loop
+
+    async def run(self) -> None:
+        self.log.debug("connected", peer=self.client.address, tls=self.client.tls is not None)
+        self.dialogue.write(b"* OK [CAPABILITY %b] %b ready\r\n" % (self.capabilities(), self.server.settings.name.encode()))
+        while not self.over:
+            event = await self.dialogue.next(self.patience(), self.dialogue.alarm)
+            if self.dialogue.alarm.accounts:
+                await self.check_account()
+            if event is not None:
+                await self.answer(event)
+            elif self.stream.stopping:
+                raise Goodbye("Server is shutting down")
+
+    def patience(self) -> float:
+        settings = self.server.settings
+        if self.account is not None:
+            return settings.idle_timeout_s
+        left = self._started + settings.login_total_s - self.now()
+        if left <= 0:
+            raise Goodbye("Too long without a login")
+        return min(settings.login_timeout_s, left)
+
+    async def answer(self, event: Event) -> None:
+        if isinstance(event, Command):
+            await self._command(event)
+        elif isinstance(event, AppendStart):
+            await self._tagged(event, commands.append.append_start(self, event), expunges=True)
+        elif isinstance(event, ProtocolError):
+            self.broken(event)
+        else:
+            raise RuntimeError(f"unexpected {type(event).__name__}")
+
+    def broken(self, event: ProtocolError) -> None:
+        """The engine's own verdict goes out as it is."""
+        self.dialogue.write(event.response)
+        self.over |= event.close
+
+    async def _command(self, command: Command) -> None:
+        rule = commands.TABLE.get(type(command.request))
+        if rule is None:
+            self.bad(command, "is not supported")
+        elif not rule.allowed(self):
+            self.bad(command, "is not allowed now")
+        else:
+            await self._tagged(command, rule.run(self, command, command.request), expunges=rule.expunges(command.request))
+
+    def bad(self, command: Command, text: str) -> None:
+        self.dialogue.engine.resume()
+        self.broken(self.dialogue.engine.bad(command.tag, f"{command.name} {text}"))
+
+    async def _tagged(self, command: Command | AppendStart, answer: commands.Answer, *, expunges: bool) -> None:
+        """Run *answer*; its words, or those of what it raised, close the command after the news."""
+        try:
+            done = b"OK " + (await answer or b"%b completed" % command.name.encode())
+        except (Goodbye, Hangup, asyncio.CancelledError):
+            raise
+        except commands.Silent:
+            return
+        except Exception as error:
+            done = translate(error)
+            if isinstance(error, Refusal):
+                self.log.debug("refused", command=command.name, status=error.status, detail=error.detail or error.text)
+            elif not isinstance(error, BadCommand | No):
+                self.log.error("command failed", exc=error, command=command.name)
+        await self.tell(expunges=expunges)
+        self.tagged(command.tag, done)
+
+    def tagged(self, tag: bytes, words: bytes) -> None:
+        self.dialogue.write(b"%b %b\r\n" % (tag, words))
+
+    # -- news
+
+    async def tell(self, *, expunges: bool, reread: bool = False) -> None:
+        """Tell what changed in the selected mailbox. The store is asked if somebody woke us, or *reread*, or now and then."""
+        selected, alarm = self.selected, self.dialogue.alarm
+        if selected is None:
+            alarm.news = False  # nobody to tell
+            return
+        now = self.now()
+        if reread or alarm.news or now - selected.read_at >= self.server.settings.reread_s:
+            alarm.news = False  # first clear, then read: what happens meanwhile wakes us again
+            if not await selected.refresh(now):
+                raise Goodbye("The selected mailbox was deleted")
+        for line in selected.news(expunges=expunges, modseq=self.condstore, by_uid=self.qresync):
+            self.dialogue.write(line)
+
+    # -- coming and going
+
+    async def enter(self, account: Account) -> None:
+        """Logged in."""
+        alarm, bus = self.dialogue.alarm, self.server.bus
+        self.account = account
+        self.principal = Principal(account.id)
+        self.client = replace(self.client, account=account.id, login=account.name)
+        self.log = self.log.bind(account=account.name)
+        self.keywords = await self.server.snapshots.keywords(account.id)
+        self._subscribe(bus.subscribe(account.id), lambda: alarm.set(news=True))
+        self._subscribe(bus.subscribe(DIRECTORY_TOPIC), lambda: alarm.set(accounts=True))
+        self.dialogue.engine.authenticated = True
+        self.log.debug("logged in", peer=self.client.address)
+
+    def _subscribe(self, waker: Waker, ring: Callable[[], None]) -> None:
+        def moved() -> None:
+            waker.clear()
+            ring()
+
+        self._wakers.append(waker)
+        waker.on_set(moved)
+
+    async def check_account(self) -> None:
+        """Accounts changed: is ours still welcome? Raises Goodbye."""
+        self.dialogue.alarm.accounts = False
+        if self.account is None:
+            return
+        try:
+            account = await self.server.directory.account(self.account.id)
+        except NotFound:
+            raise Goodbye("The account was removed") from None
+        except Refusal:
+            return  # the directory cannot say now; it will wake us again
+        if account.state is not AccountState.ACTIVE:
+            raise Goodbye("The account is suspended")
+
+    def restart(self) -> None:
+        """TLS is there: everything from the beginning (RFC 9051 §6.2.1), but no second greeting."""
+        self.dialogue.engine = ServerEngine()
+        self.client = replace(self.client, tls=self.stream.tls)
+        self.enabled.clear()
+
+    def unselect(self) -> None:
+        if self.selected is not None:
+            self.selected.view.close()
+            self.selected = None
+
+    def leave(self) -> None:
+        """Give back what the session held."""
+        self.unselect()
+        for waker in self._wakers:
+            waker.on_set(None)
+            waker.close()
+        self._wakers.clear()
+
+    async def end(self) -> None:
+        try:
+            await self.dialogue.flush()
+        except Hangup:
+            self.stream.abort()
+            return
+        await self.stream.close()
+        self.log.debug("closed")
