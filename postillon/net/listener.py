@@ -192,15 +192,16 @@ class Listener:
 
     async def _open(self, connection: socket.socket) -> Stream | None:
         """The stream, after the handshake if TLS comes first; None if that failed."""
+        stream = Stream()  # uvloop returns another protocol than the one we gave it
         try:
             connection.setblocking(False)
             if self._tls is None:
-                _, stream = await self._loop.connect_accepted_socket(Stream, connection)
+                await self._loop.connect_accepted_socket(lambda: stream, connection)
                 return stream
             cut_buffers()
             async with asyncio.timeout(self._handshake_s):
-                transport, stream = await self._loop.connect_accepted_socket(
-                    Stream,
+                transport, _ = await self._loop.connect_accepted_socket(
+                    lambda: stream,
                     connection,
                     ssl=self._tls.context(),
                     ssl_handshake_timeout=self._handshake_s + 5,
@@ -277,7 +278,7 @@ async def serve_unix(
     """`serve` on a Unix socket at *path* with file *mode*; a socket left over there is replaced. Raises OSError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if os.path.lexists(path):  # noqa: ASYNC240 - a look at one name, at start
+        if os.path.lexists(path):
             if not stat.S_ISSOCK(os.lstat(path).st_mode):
                 raise FileExistsError(errno.EEXIST, "exists and is not a socket", str(path))
             os.unlink(path)

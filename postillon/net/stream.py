@@ -32,6 +32,8 @@ WRITE_HIGH, WRITE_LOW = 128 * 1024, 32 * 1024
 """Unsent octets at which drain begins to wait, and ends."""
 FLUSH_S = 30.0
 """How long close waits for a peer that is slow to take what was written."""
+TALKING_S = 0.1
+"""A TLS peer from which something comes in so many seconds after the end is still talking."""
 DISCARD_MAX = 16 * 1024 * 1024
 """Octets that close reads and drops from a peer that goes on sending."""
 
@@ -192,7 +194,10 @@ class Stream(asyncio.Protocol):
     # Sending
 
     def write(self, data: bytes | Sequence[bytes]) -> None:
-        """Send *data* soon. Never waits: call `drain` now and then. After the connection ended it is dropped silently."""
+        """Send *data* soon; after the connection ended it is dropped silently.
+
+        Never waits, so `drain` after each 64 KiB or so: what one write holds is in memory, and TLS counts only the next one.
+        """
         transport = self._transport
         if transport is None or self._closing or transport.is_closing():
             return
@@ -306,28 +311,34 @@ class Stream(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._lost:
             return
-        talking = bool(self._unread) or self._read_paused
         self._closing = True
-        self._unread = b""
+        self._discarded, self._unread = len(self._unread), b""
         try:
             if self._read_paused:
                 self._resume_reading()
-            if self.tls is None:
-                linger_s = max(linger_s, FLUSH_S) if transport.get_write_buffer_size() else linger_s
-                if self._ended or not transport.can_write_eof():
-                    transport.close()
-                else:
-                    transport.write_eof()
-                await self.until_lost(linger_s)
-            else:
-                if talking:  # TLS has no half-close: they hear our reply if we just go on reading
-                    await self.until_lost(linger_s)
+            if self.tls is not None:
+                await self._close_tls(transport, linger_s)
+            elif self._ended or not transport.can_write_eof():
                 transport.close()
-                await self.until_lost(SHUTDOWN_S)
+                await self.until_lost(FLUSH_S)
+            else:
+                transport.write_eof()
+                await self.until_lost(max(linger_s, FLUSH_S) if transport.get_write_buffer_size() else linger_s)
         except OSError:
             pass
         finally:
             self.abort()
+
+    async def _close_tls(self, transport: asyncio.Transport, linger_s: float) -> None:
+        # TLS has no half-close, and the loops reset a connection on which something arrives after our close_notify. So
+        # whoever is still talking is listened to for a while first.
+        if not self._ended:
+            if not self._discarded:
+                await self.until_lost(TALKING_S)
+            if self._discarded:
+                await self.until_lost(linger_s)
+        transport.close()
+        await self.until_lost(SHUTDOWN_S)
 
     async def until_lost(self, timeout_s: float) -> None:
         """Wait for the connection's end, at most *timeout_s* seconds."""

@@ -1,6 +1,6 @@
 """TLS contexts: ours as a server (certificates read again when their files change) and as a client.
 
-TLS 1.2 and up (RFC 8996, RFC 9325). Making certificates is `postillon.net.certificates`.
+TLS 1.2 and up (RFC 8996, RFC 9325). Making certificates is `postillon.net.certificates`, offered here too.
 """
 
 from __future__ import annotations
@@ -19,13 +19,26 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..log import Log
+from .certificates import make_ca, make_certificate
+
+__all__ = [
+    "ServerContext",
+    "ServerTls",
+    "check_alpn",
+    "client_context",
+    "cut_buffers",
+    "end_point",
+    "make_ca",
+    "make_certificate",
+    "server_context",
+]
 
 log = Log("tls")
 
 BUFFER = 16 * 1024
 """One TLS record (RFC 8446 §5.1)."""
-SHUTDOWN_S = 5.0
-"""How long we wait for the peer's close_notify."""
+SHUTDOWN_S = 30.0
+"""How long we wait for the peer to take what is left and to answer our close_notify."""
 HANDSHAKE_S = 30.0
 
 SERVER_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
