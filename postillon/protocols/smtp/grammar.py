@@ -266,6 +266,11 @@ def decode_base64(text: bytes) -> bytes:
         raise GrammarError(501, "5.5.2", "Cannot decode base64") from error
 
 
+def encode_base64(octets: bytes) -> str:
+    """One line of base64, for a challenge or a response."""
+    return binascii.b2a_base64(octets, newline=False).decode("ascii")
+
+
 def parse_bdat(argument: bytes) -> tuple[int, bool]:
     """`size [LAST]` (RFC 3030 §2): octets that follow, and whether they are the last. Raises GrammarError."""
     match = _BDAT.fullmatch(argument.strip(b" "))

@@ -1,0 +1,444 @@
+"""One SMTP connection from greeting to goodbye: asks the engine what the client means and the mail path what we do about it.
+
+What MX and submission share (RFC 5321 §3); AUTH and its rules are in `submission`, the input and output in `conversation`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
+
+from ...log import Log
+from ...message.incoming import Incoming
+from ...model.envelope import Accepted, Client, Envelope, Recipient
+from ...model.errors import Refusal
+from ...model.plan import Body, Receipt
+from ...net.stream import InjectedPlaintext, Stream
+from ...net.tls import ServerTls
+from ...protocols.smtp.events import (
+    Bdat,
+    BdatEnd,
+    Chunk,
+    DataEnd,
+    DataStart,
+    Ehlo,
+    Event,
+    Help,
+    Mail,
+    Noop,
+    ProtocolError,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
+    Vrfy,
+)
+from ...protocols.smtp.reply import Reply
+from ...protocols.smtp.server import PIPELINED, ServerEngine, SmtpLimits
+from ...seams import Clock
+from .conversation import Conversation, Hangup
+from .patience import PatienceSettings
+
+log = Log("smtp")
+T = TypeVar("T")
+
+
+class MailPath(Protocol):
+    """What becomes of mail (`flow.receive`, `flow.submit`). All raise Refusal to say no."""
+
+    async def sender(self, client: Client, envelope: Envelope) -> None:
+        """At MAIL; the envelope has no recipients yet."""
+        ...
+
+    async def recipient(self, client: Client, envelope: Envelope, recipient: Recipient | None) -> Accepted:
+        """At RCPT; None is the bare `<Postmaster>`."""
+        ...
+
+    async def message(self, incoming: Incoming) -> Receipt:
+        """After the message; durable when it returns."""
+        ...
+
+    def confirm(self, incoming: Incoming) -> None:
+        """The client has gone on after our 250, so it has heard it: the same message again is another one (RFC 1047)."""
+        ...
+
+
+class Spool(Protocol):
+    """Where the octets go meanwhile (`storage.spool`)."""
+
+    def write(self, chunk: bytes) -> None:
+        """Raises Refusal: too large, disk full."""
+        ...
+
+    async def finish(self) -> Body: ...
+
+    def discard(self) -> None:
+        """Forget it; harmless at any time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSettings:
+    hostname: str = "localhost"
+    """Our name in the greeting."""
+    limits: SmtpLimits = SmtpLimits()
+    patience: PatienceSettings = PatienceSettings()
+    greet_delay_s: float = 0
+    """Who speaks before the greeting is sent away; so long we listen for that."""
+    normalise_newlines: bool = True
+    """Submission only: bare CR and LF in a message become CR LF instead of a refusal. (At MX they are refused.)"""
+    plaintext_login_allowed: bool = False
+    """Submission only: AUTH without TLS, for clients on loopback addresses (developer mode)."""
+    login_attempts: int = 5
+    """Submission only: failed logins until the connection ends."""
+    product: str = "Postillon"
+
+
+class SmtpServer:
+    """What the sessions of one service share. One object serves its ports with and without implicit TLS.
+
+    *path*: what becomes of mail. *spool*: makes a spool for so many octets (`Store.spool`). *session_id* makes ids for the
+    log. *tls*: for STARTTLS; None: not offered. The constructor does no work.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: MailPath,
+        spool: Callable[[int], Spool],
+        clock: Clock,
+        session_id: Callable[[], str],
+        tls: ServerTls | None = None,
+        settings: SmtpSettings | None = None,
+    ) -> None:
+        self.path = path
+        self.spool = spool
+        self.clock = clock
+        self.session_id = session_id
+        self.tls = tls
+        self.settings = settings or SmtpSettings()
+
+    @property
+    def refusal(self) -> bytes:
+        """What a listener says to clients that its limits do not let in."""
+        return Reply(421, f"{self.settings.hostname} Too many connections", "4.7.0").encode()
+
+
+OK = Reply(250, "Ok", "2.0.0")
+SENDER_OK = Reply(250, "Sender ok", "2.1.0")
+RECIPIENT_OK = Reply(250, "Recipient ok", "2.1.5")
+GO_ON = Reply(354, "End data with <CR><LF>.<CR><LF>")
+BYE = Reply(221, "Bye", "2.0.0")
+HELP = Reply(214, "EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT; see RFC 5321", "2.0.0")
+CANNOT_VERIFY = Reply(252, "Cannot verify; send mail and see", "2.0.0")
+READY_FOR_TLS = Reply(220, "Ready to start TLS", "2.0.0")
+TLS_FAILED = Reply(454, "TLS not available now", "4.7.0")
+INTERNAL_ERROR = Reply(451, "Internal error; try again later", "4.3.0")
+
+
+def reply_to(refusal: Refusal) -> Reply:
+    """A refusal in SMTP's words (RFC 5321 §4.2, RFC 3463)."""
+    return Reply(refusal.code, refusal.text, refusal.status)
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What is known of the message under way."""
+
+    envelope: Envelope
+    accepted: dict[Recipient | None, Accepted] = field(default_factory=dict)
+    """By recipient as given, so that one given twice gets one copy."""
+    spool: Spool | None = None
+    fault: Reply | None = None
+    """Why the octets could not be kept."""
+
+    def discard(self) -> None:
+        if self.spool is not None:
+            self.spool.discard()
+            self.spool = None
+
+
+class Session(Conversation):
+    """The state of one connection."""
+
+    def __init__(self, server: SmtpServer, stream: Stream) -> None:
+        self.server = server
+        self.settings = server.settings
+        self.client = _stranger(stream, server.session_id())
+        super().__init__(stream, self.new_engine(), server.settings.patience, log.bind(session=self.client.session))
+        self.transaction: Transaction | None = None
+        self._unheard: list[Incoming] = []
+        self._is_over = False
+
+    # What a kind of session decides
+
+    def new_engine(self) -> ServerEngine:
+        return ServerEngine(self.settings.limits, starttls=self.may_start_tls)
+
+    def mechanisms(self) -> tuple[str, ...]:
+        """SASL mechanisms to advertise now."""
+        return ()
+
+    def check_sender(self) -> Reply | None:
+        """At MAIL, before the mail path is asked: a reason to refuse any transaction."""
+        return None
+
+    def counts(self, reply: Reply) -> bool:
+        """Is a refusal by the mail path an error of the client? Temporary ones never are."""
+        return reply.kind == 5
+
+    # The dialogue
+
+    async def run(self) -> None:
+        """Serve to the end. Raises OSError when the connection breaks."""
+        self.log.debug("connected", peer=self.client.address, tls=self.client.tls is not None, port=self.stream.local_port)
+        try:
+            await self._greet()
+            while not self._is_over:
+                await self._answer(await self.next_event())
+            await self.flush()
+        except Hangup as end:
+            self.end(end.reply)
+        finally:
+            self._forget()
+            self.waker.close()
+            self.log.debug("disconnected", peer=self.client.address)
+
+    async def _answer(self, event: Event) -> None:
+        try:
+            await self.answers[type(event)](self, event)
+        except (Hangup, OSError):
+            raise
+        except Exception as error:  # a bug: the client may try something else
+            self.log.error("command failed", exc=error, command=type(event).__name__)
+            self.say(INTERNAL_ERROR)
+
+    def went_on(self) -> None:
+        for incoming in self._unheard:
+            self.server.path.confirm(incoming)
+        self._unheard.clear()
+
+    async def _greet(self) -> None:
+        if self.settings.greet_delay_s and not self.stream.unread:
+            try:
+                early = await self.stream.receive(None, self.settings.greet_delay_s)
+            except TimeoutError:
+                early = None
+            if early is not None:
+                raise Hangup(PIPELINED if early else None)
+        if self.stream.unread:  # RFC 5321 §4.3.1: the server speaks first
+            raise Hangup(PIPELINED)
+        self.say(Reply(220, f"{self.settings.hostname} ESMTP {self.settings.product}"))
+        await self.flush()
+
+    async def grant(self, work: Awaitable[T], **facts: Any) -> T | Reply:
+        """The mail path's yes, or the reply that tells its no. *facts* are for the log."""
+        try:
+            return await work
+        except Refusal as refusal:
+            self.log.info(
+                "refused", peer=self.client.address, status=refusal.status, reason=refusal.text, detail=refusal.detail, **facts
+            )
+            return reply_to(refusal)
+        except Exception as error:
+            self.log.error("mail path failed", exc=error, **facts)
+            return INTERNAL_ERROR
+
+    # Commands
+
+    async def _ehlo(self, event: Ehlo) -> None:
+        self.patience.junk()
+        self._forget()
+        self.client = replace(self.client, hello=event.name, esmtp=event.esmtp)
+        self.engine.accepted(event)
+        name = self.settings.hostname
+        self.answer(Reply(250, (name, *self.engine.extensions(self.mechanisms())) if event.esmtp else name))
+
+    async def _mail(self, event: Mail) -> None:
+        refused = self.check_sender()
+        if refused is not None:
+            return self.answer(refused, is_error=True)
+        envelope = event.envelope
+        granted = await self.grant(self.server.path.sender(self.client, envelope), sender=envelope.sender or "<>")
+        if isinstance(granted, Reply):
+            return self.answer(granted, self.counts(granted))
+        self._forget()
+        self.transaction = Transaction(envelope)
+        self.patience.transaction_begun(self.now())
+        self.engine.accepted(event)
+        self.say(SENDER_OK)
+
+    async def _rcpt(self, event: Rcpt) -> None:
+        transaction, recipient = self.current, event.recipient
+        if recipient not in transaction.accepted:
+            envelope = transaction.envelope
+            granted = await self.grant(
+                self.server.path.recipient(self.client, envelope, recipient),
+                sender=envelope.sender or "<>",
+                recipient=recipient.address if recipient is not None else "postmaster",
+            )
+            if isinstance(granted, Reply):
+                return self.answer(granted, self.counts(granted))
+            transaction.accepted[recipient] = granted
+        self.engine.accepted(event)
+        self.say(RECIPIENT_OK)
+
+    async def _data(self, event: DataStart) -> None:
+        self._open_spool()
+        if self.current.fault is not None:
+            fault, self.current.fault = self.current.fault, None
+            return self.answer(fault)
+        self.engine.accepted(event)
+        self.say(GO_ON)
+
+    async def _bdat(self, event: Bdat) -> None:
+        if self.current.spool is None and self.current.fault is None:
+            self._open_spool()
+
+    def _open_spool(self) -> None:
+        self._keeping(lambda transaction: setattr(transaction, "spool", self.server.spool(self.settings.limits.size)))
+
+    async def _chunk(self, event: Chunk) -> None:
+        spool = self.current.spool
+        if spool is not None:
+            self._keeping(lambda _: spool.write(event.data))
+
+    def _keeping(self, work: Callable[[Transaction], None]) -> None:
+        """Do *work* on the spool. What goes wrong is told when the octets are through."""
+        transaction = self.current
+        try:
+            work(transaction)
+            return
+        except Refusal as refusal:
+            self.log.warning("message not kept", status=refusal.status, reason=refusal.text, detail=refusal.detail)
+            transaction.fault = reply_to(refusal)
+        except Exception as error:
+            self.log.error("message not kept", exc=error)
+            transaction.fault = INTERNAL_ERROR
+        transaction.discard()
+
+    async def _bdat_end(self, event: BdatEnd) -> None:
+        if self.current.fault is not None:
+            return self.answer(self.current.fault)
+        self.engine.accepted(event)
+        self.say(Reply(250, f"{event.size} octets received", "2.0.0"))
+
+    async def _data_end(self, event: DataEnd) -> None:
+        transaction = self.current
+        fault = event.refusal or transaction.fault
+        if fault is not None or transaction.spool is None:
+            self._forget()
+            self.log.info("refused", peer=self.client.address, size=event.size, reason=fault.text if fault else "")
+            return self.answer(fault or INTERNAL_ERROR, event.refusal is not None)
+        done = await self.grant(self._deliver(transaction, transaction.spool), sender=transaction.envelope.sender or "<>")
+        self._forget()
+        if isinstance(done, Reply):
+            return self.answer(done, self.counts(done))
+        incoming, receipt = done
+        self._unheard.append(incoming)
+        self.patience.forgive()
+        self.say(Reply(250, f"Ok: {receipt.blob:x}", "2.0.0"))
+
+    async def _deliver(self, transaction: Transaction, spool: Spool) -> tuple[Incoming, Receipt]:
+        accepted = tuple(transaction.accepted.values())
+        envelope = replace(transaction.envelope, recipients=tuple(each.recipient for each in accepted))
+        body = await spool.finish()
+        incoming = Incoming(self.client, envelope, accepted, body, self.server.clock.now())
+        return incoming, await self.server.path.message(incoming)
+
+    async def _rset(self, event: Rset) -> None:
+        self.patience.junk()
+        self._forget()
+        self.engine.accepted(event)
+        self.answer(OK)
+
+    async def _noop(self, event: Noop) -> None:
+        self.patience.junk()
+        self.answer(OK)
+
+    async def _help(self, event: Help) -> None:
+        self.patience.junk()
+        self.answer(HELP)
+
+    async def _vrfy(self, event: Vrfy) -> None:
+        self.patience.junk()
+        self.answer(CANNOT_VERIFY)
+
+    async def _quit(self, event: Quit) -> None:
+        self.engine.accepted(event)
+        self.say(BYE)
+        self._is_over = True
+
+    async def _protocol_error(self, event: ProtocolError) -> None:
+        if event.close:
+            self.log.info("protocol error", peer=self.client.address, status=event.reply.status, reason=event.reply.text)
+            raise Hangup(event.reply)
+        # A client that names too many recipients has made no mistake; it sends the message again for the others.
+        self.answer(event.reply, event.reply.kind == 5)
+
+    # TLS
+
+    @property
+    def may_start_tls(self) -> bool:
+        return self.server.tls is not None and self.client.tls is None
+
+    async def _start_tls(self, event: StartTls) -> None:
+        """RFC 3207 §4.2: nothing that was said before counts afterwards; not the hello, not what waits in a buffer."""
+        assert self.server.tls is not None
+        try:
+            context = self.server.tls.context()
+        except OSError as error:
+            self.log.error("no certificate", exc=error)
+            return self.answer(TLS_FAILED)
+        await self.flush()
+        self.engine.accepted(event)
+        if self.engine.pending:
+            raise Hangup(PIPELINED)
+        try:
+            await self.stream.start_tls(context, server_side=True, reply=READY_FOR_TLS.encode())
+        except InjectedPlaintext as error:
+            self.log.warning("plaintext after STARTTLS", peer=self.client.address, reason=str(error))
+            raise Hangup from error
+        except ssl.SSLError as error:
+            self.log.info("handshake failed", peer=self.client.address, reason=error.reason or str(error))
+            raise Hangup from error
+        self.client = _stranger(self.stream, self.client.session)
+        self.start_again(self.new_engine())
+
+    # The transaction
+
+    @property
+    def current(self) -> Transaction:
+        """The transaction, in states of the engine where there is one."""
+        assert self.transaction is not None, "no transaction"
+        return self.transaction
+
+    def _forget(self) -> None:
+        if self.transaction is not None:
+            self.transaction.discard()
+            self.transaction = None
+            self.patience.transaction_over()
+
+    answers: dict[type[Event], Callable[[Any, Any], Awaitable[None]]] = {
+        Ehlo: _ehlo,
+        Mail: _mail,
+        Rcpt: _rcpt,
+        DataStart: _data,
+        Bdat: _bdat,
+        Chunk: _chunk,
+        BdatEnd: _bdat_end,
+        DataEnd: _data_end,
+        Rset: _rset,
+        Noop: _noop,
+        Help: _help,
+        Vrfy: _vrfy,
+        Quit: _quit,
+        StartTls: _start_tls,
+        ProtocolError: _protocol_error,
+    }
+
+
+def _stranger(stream: Stream, session: str) -> Client:
+    return Client(stream.peer, stream.peer_port, tls=stream.tls, session=session, local_port=stream.local_port)
