@@ -18,7 +18,7 @@ from postillon.model.queue import Outcome, OutcomeKind, QueueEntry
 from postillon.storage.ids import IdSource
 
 from ..kinds import TableDirectory
-from ..storage.conftest import Office, office  # noqa: F401
+from .conftest import Office
 
 MESSAGE = (
     b"From: alice@example.test\r\nSubject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\nMessage-ID: <1@example.test>\r\n\r\nSecret body.\r\n"

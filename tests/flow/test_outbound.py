@@ -20,7 +20,7 @@ from postillon.model.queue import Outcome, OutcomeKind, QueueEntry
 from postillon.storage.ids import IdSource
 
 from ..kinds import TableDirectory
-from ..storage.conftest import Office, office  # noqa: F401
+from .conftest import Office
 
 DELIVERED = Outcome(OutcomeKind.DELIVERED, "2.0.0", "taken", "mx [192.0.2.1]", 250)
 DEFERRED = Outcome(OutcomeKind.DEFERRED, "4.2.1", "busy", "mx [192.0.2.1]", 450)
