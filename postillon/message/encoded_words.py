@@ -74,7 +74,7 @@ def encode(text: str) -> bytes:
         return text.encode("ascii")
     octets = text.encode("utf-8", "replace")
     escapes = sum(octet not in _Q_SAFE for octet in octets)
-    if escapes * 3 < len(octets):
+    if escapes * 2 <= len(octets):
         pieces = _cut(text, lambda char: sum(1 if octet in _Q_SAFE or octet == 32 else 3 for octet in char), MAX_WORD - 12)
         return b" ".join(b"=?utf-8?q?%b?=" % _q(piece) for piece in pieces)
     # 45 octets are 60 digits: 72 with `=?utf-8?b?` and `?=`.

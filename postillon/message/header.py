@@ -47,16 +47,16 @@ def header_end(data: Buffer, start: int, stop: int) -> int:
     return match.end() if match else stop
 
 
-def _pieces(header: bytes) -> list[bytes]:
+def _pieces(header: bytes, limit: int = MAX_HEADER) -> list[bytes]:
     """Fields and garbage lines, raw, each without its last LF. The empty line at the end gives an empty piece or a lone CR."""
-    return _NEXT_FIELD.split(header[:MAX_HEADER] if len(header) > MAX_HEADER else header)
+    return _NEXT_FIELD.split(header[:limit] if len(header) > limit else header)
 
 
-def fields(header: bytes) -> list[Field]:
-    """All fields and garbage lines of *header* in order, up to MAX_HEADER octets of it."""
+def fields(header: bytes, limit: int = MAX_HEADER) -> list[Field]:
+    """All fields and garbage lines of *header* in order, up to *limit* octets of it."""
     found = []
     at = 0
-    for piece in _pieces(header):
+    for piece in _pieces(header, limit):
         stop = min(at + len(piece) + 1, len(header))
         name, colon, value = piece.partition(b":")
         name = name.rstrip(b" \t")

@@ -1,0 +1,228 @@
+"""Delivery status notifications: what a sender is told about recipients (RFC 3461, 3464, 6522; addresses: RFC 6533 §3).
+
+Pure: the time, the Message-ID and the boundary are arguments. To whom a report goes, and whether, is the flow's decision.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..model.address import Address
+from ..model.envelope import Recipient
+from ..model.queue import Outcome, OutcomeKind
+from . import build
+from .date import format_date
+from .encoded_words import decode
+from .header import first
+
+MAX_DIAGNOSTIC = 1000
+"""Characters of a remote's words that go into a report."""
+MAX_HEADER_RETURNED = 64 * 1024
+
+_STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
+_NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
+_XTEXT_ESCAPE = re.compile(r"\+([0-9A-F]{2})")
+_MESSAGE_ID = re.compile(rb"<([^<>\s]+@[^<>\s]+)>")
+_UNPRINTABLE = re.compile(r"[^ -~]")
+_TYPED = re.compile(r"[A-Za-z0-9-]{1,40};[!-~ ]+")
+
+_SUBJECT = {"failed": "Not delivered", "delayed": "Delayed", "delivered": "Delivered", "relayed": "Delivered"}
+_INTRODUCTION = {
+    "failed": "Your message could not be delivered to:",
+    "delayed": "Your message has not been delivered yet, and will be tried again. This concerns:",
+    "delivered": "Your message was delivered to:",
+    "relayed": "Your message was handed on, to a system that may not confirm its delivery, for:",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The message that a report is about."""
+
+    sender: Address
+    header: bytes
+    """Its header block."""
+    arrived: int
+    """Epoch seconds."""
+    envid: str | None = None
+    """ENVID, decoded."""
+    content: bytes | None = None
+    """The whole message, if it shall be returned; else its header is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    recipient: Recipient
+    outcome: Outcome
+    attempted: int = 0
+    """When it was last tried, epoch seconds; 0 if it was not."""
+
+    @property
+    def action(self) -> str:
+        """RFC 3464 §2.3.3. Delivered elsewhere is `relayed`: we only know that somebody took it."""
+        if self.outcome.kind is OutcomeKind.DELIVERED:
+            return "relayed" if self.outcome.remote else "delivered"
+        return "failed" if self.outcome.kind is OutcomeKind.FAILED else "delayed"
+
+
+def report(
+    original: Original,
+    reported: Sequence[Reported],
+    *,
+    host: str,
+    at: int,
+    message_id: str,
+    boundary: str,
+    zone: int = 0,
+    retry_until: int | None = None,
+    words: str | None = None,
+    author: Address | None = None,
+) -> bytes:
+    """The whole report, a message to the original's sender, in CRLF lines.
+
+    *host* is our name, *message_id* (no angle brackets) and *boundary* are fresh. *retry_until*: for delays, when we give up.
+    *words*: the part for people, if the caller has better ones than ours. *author* is
+    who answers questions (RFC 3464 §2), `MAILER-DAEMON@host` if nobody is named.
+    Raises `build.BuildError` if there is nobody to report on, or the boundary occurs in the original.
+    """
+    if not reported:
+        raise build.BuildError("a report is about somebody")
+    worst = min((one.action for one in reported), key=list(_SUBJECT).index)
+    parts = [
+        build.text_part(words or _words(reported, host, at, zone, retry_until)),
+        _status_part(original, reported, host, zone, retry_until),
+        _returned(original),
+    ]
+    body = build.multipart("report", boundary, parts, **{"report-type": "delivery-status"})
+    return b"".join(
+        [
+            build.addresses("From", [("Mail Delivery System", author or Address("MAILER-DAEMON", host))]),
+            build.addresses("To", [("", original.sender)]),
+            build.text("Subject", _subject(original.header, worst)),
+            build.date("Date", at, zone),
+            build.message_id("Message-ID", [message_id]),
+            _thread(original.header),
+            build.raw("Auto-Submitted", b"auto-replied"),  # RFC 3834 §5
+            build.raw("MIME-Version", b"1.0"),
+            b"" if body.isascii() else build.raw("Content-Transfer-Encoding", b"8bit"),
+            body,
+        ]
+    )
+
+
+def _subject(header: bytes, action: str) -> str:
+    subject = decode((first(header, b"subject") or b"")[:500])
+    return f"{_SUBJECT[action]}: {subject}" if subject.strip() else f"{_SUBJECT[action]}: your message"
+
+
+def _thread(header: bytes) -> bytes:
+    """In-Reply-To and References, if the original's Message-ID can be written again."""
+    match = _MESSAGE_ID.search(first(header, b"message-id") or b"")
+    if match is None:
+        return b""
+    try:
+        one = [match[1].decode("ascii")]
+        return build.message_id("In-Reply-To", one) + build.message_id("References", one)
+    except (UnicodeDecodeError, build.BuildError):
+        return b""
+
+
+def _words(reported: Sequence[Reported], host: str, at: int, zone: int, retry_until: int | None) -> str:
+    """The part for people."""
+    lines = [f"This is the mail system at {host}."]
+    for action, introduction in _INTRODUCTION.items():
+        concerned = [one for one in reported if one.action == action]
+        if concerned:
+            lines += ["", introduction, ""]
+            for one in concerned:
+                lines += [f"    {one.recipient.address}", f"        {_explanation(one.outcome)}"]
+    if any(one.action == "delayed" for one in reported) and retry_until is not None:
+        lines += ["", f"We keep trying until {format_date(retry_until, zone)}.", "You need not send it again."]
+    elif any(one.action == "failed" for one in reported):
+        lines += ["", "It will not be tried again. Please check the address, or ask the recipient by another way."]
+    lines += ["", f"Written {format_date(at, zone)}. Details for the technician, and the message or its header, are attached."]
+    return "\n".join(lines) + "\n"
+
+
+def _explanation(outcome: Outcome) -> str:
+    said = _line(outcome.text) or "no explanation was given"
+    code = f"{outcome.code} " if outcome.code else ""
+    return f"{_line(outcome.remote)} said: {code}{said}" if outcome.remote else f"{said} ({_status(outcome)})"
+
+
+def _status_part(original: Original, reported: Sequence[Reported], host: str, zone: int, retry_until: int | None) -> bytes:
+    """message/delivery-status: fields about the message, then a block for each recipient (RFC 3464 §2.1)."""
+    fields = [_field("Original-Envelope-Id", original.envid)] if original.envid else []
+    fields += [_field("Reporting-MTA", f"dns; {host}"), _field("Arrival-Date", format_date(original.arrived, zone))]
+    blocks = [b"".join(fields), *(_recipient_block(one, zone, retry_until) for one in reported)]
+    return build.content_type("message/delivery-status") + b"\r\n" + b"\r\n".join(blocks)
+
+
+def _recipient_block(one: Reported, zone: int, retry_until: int | None) -> bytes:
+    outcome = one.outcome
+    fields = []
+    if one.recipient.original and _TYPED.fullmatch(one.recipient.original):
+        fields.append(_field("Original-Recipient", one.recipient.original))
+    fields += [
+        _field("Final-Recipient", typed_address(one.recipient.address)),
+        _field("Action", one.action),
+        _field("Status", _status(outcome)),
+    ]
+    if outcome.remote:
+        fields.append(_field("Remote-MTA", f"dns; {outcome.remote.split()[0]}"))
+    if outcome.code:
+        fields.append(_field("Diagnostic-Code", f"smtp; {outcome.code} {_line(outcome.text)}"))
+    if one.attempted:
+        fields.append(_field("Last-Attempt-Date", format_date(one.attempted, zone)))
+    if one.action == "delayed" and retry_until is not None:
+        fields.append(_field("Will-Retry-Until", format_date(retry_until, zone)))
+    return b"".join(fields)
+
+
+def _returned(original: Original) -> bytes:
+    """The message itself, or its header (RFC 6522 §3)."""
+    if original.content is not None:
+        kind, content = "message/rfc822", original.content
+    else:
+        kind, content = "text/rfc822-headers", original.header[:MAX_HEADER_RETURNED].rstrip(b"\r\n") + b"\r\n"
+    coding = b"" if content.isascii() else build.raw("Content-Transfer-Encoding", b"8bit")
+    return build.content_type(kind) + coding + b"\r\n" + content
+
+
+def _status(outcome: Outcome) -> str:
+    """The status code; what is none becomes the general one of its class."""
+    if _STATUS.fullmatch(outcome.status):
+        return outcome.status
+    return {OutcomeKind.DELIVERED: "2.0.0", OutcomeKind.DEFERRED: "4.0.0", OutcomeKind.FAILED: "5.0.0"}[outcome.kind]
+
+
+def _line(words: str) -> str:
+    """*words* as one line of printable ASCII: the fields of a delivery-status hold nothing else."""
+    return _UNPRINTABLE.sub("?", " ".join(words.split()))[:MAX_DIAGNOSTIC]
+
+
+def _field(name: str, value: str) -> bytes:
+    return build.raw(name, _line(value).encode("ascii"))
+
+
+def typed_address(address: Address) -> str:
+    """`rfc822; a@b`, or the `utf-8` type with its ASCII form (RFC 6533 §3 utf-8-addr-xtext)."""
+    if address.is_ascii:
+        return f"rfc822; {address}"
+    written = "".join(char if "!" <= char <= "~" and char not in "\\+=" else f"\\x{{{ord(char):X}}}" for char in str(address))
+    return f"utf-8; {written}"
+
+
+def xtext_encode(words: str) -> str:
+    """RFC 3461 §4: printable ASCII but `+` and `=` as it is, other octets of the UTF-8 form as `+HH`."""
+    return _NOT_XTEXT.sub(lambda match: "".join(f"+{octet:02X}" for octet in match[0].encode("utf-8", "replace")), words)
+
+
+def xtext_decode(words: str) -> str:
+    """The text that `xtext_encode` made. Raises ValueError for anything that is no xtext of UTF-8."""
+    if _NOT_XTEXT.search(_XTEXT_ESCAPE.sub("", words)):
+        raise ValueError("not xtext")
+    octets = re.sub(rb"\+([0-9A-F]{2})", lambda match: bytes([int(match[1], 16)]), words.encode("ascii"))
+    return octets.decode("utf-8")
