@@ -86,6 +86,10 @@ class Receiver:
         note_accepted(incoming, receipt, started)
         return receipt
 
+    def confirm(self, incoming: Incoming) -> None:
+        """The peer has heard our 250: the same message again is another one."""
+        self._store.confirm(accept.accept_key(incoming.client.address, incoming.envelope, incoming.body))
+
 
 async def check_local(directory: Directory, found: Found, recipient: Recipient, size: int) -> None:
     """Raises NotFound for an address that leads nowhere, OverQuota when nobody it leads to has room for *size* octets."""
@@ -102,7 +106,7 @@ def received_field(incoming: Incoming, hostname: str) -> bytes:
     return received(
         incoming.client,
         by=hostname,
-        id=accept.message_name(incoming),
+        trace_id=accept.message_name(incoming),
         recipient=accepted[0].recipient.address if len(accepted) == 1 else None,
         utf8=incoming.envelope.smtputf8,
         at=incoming.at,

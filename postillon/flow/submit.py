@@ -92,6 +92,11 @@ class Submitter:
         note_accepted(incoming, receipt, started)
         return receipt
 
+    def confirm(self, incoming: Incoming) -> None:
+        """The client has heard our 250: the same message again is another one."""
+        client = incoming.client
+        self._store.confirm(accept.accept_key(client.login or client.address, incoming.envelope, incoming.body))
+
     async def _edited(self, incoming: Incoming) -> Completed:
         header = accept.header_octets(incoming.body)
         accept.check_hops(header)
