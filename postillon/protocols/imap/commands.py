@@ -158,16 +158,6 @@ class StatusAttribute(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class MetadataReturn:
-    """LIST … RETURN (METADATA …) (RFC 9590) and GETMETADATA's options (RFC 5464 §4.2)."""
-
-    entries: tuple[str, ...]
-    """Lower case, `/private/comment`."""
-    max_size: int | None = None
-    depth: Literal["0", "1", "infinity"] = "0"
-
-
-@dataclass(frozen=True, slots=True)
 class List(Request):
     """LIST, RFC 5258's form too. *extended* is True if selection options, several patterns or RETURN were written."""
 
@@ -185,7 +175,8 @@ class List(Request):
     return_special_use: bool = False
     return_myrights: bool = False
     return_status: tuple[StatusAttribute, ...] = ()
-    return_metadata: MetadataReturn | None = None
+    return_metadata: tuple[str, ...] = ()
+    """Entry names in lower case, `/private/comment` (RFC 9590)."""
 
 
 @dataclass(frozen=True, slots=True)

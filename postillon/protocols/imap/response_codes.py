@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from .responses import astring, string
 from .sequence import format_ranges, format_set, to_ranges
 
 ALERT = b"ALERT"
 ALREADYEXISTS = b"ALREADYEXISTS"
 AUTHENTICATIONFAILED = b"AUTHENTICATIONFAILED"
 AUTHORIZATIONFAILED = b"AUTHORIZATIONFAILED"
+BADCOMPARATOR = b"BADCOMPARATOR"
 CANNOT = b"CANNOT"
 CLIENTBUG = b"CLIENTBUG"
 CLOSED = b"CLOSED"
@@ -26,6 +28,7 @@ LIMIT = b"LIMIT"
 NOMODSEQ = b"NOMODSEQ"
 NONEXISTENT = b"NONEXISTENT"
 NOPERM = b"NOPERM"
+NOTIFICATIONOVERFLOW = b"NOTIFICATIONOVERFLOW"
 NOTSAVED = b"NOTSAVED"
 OVERQUOTA = b"OVERQUOTA"
 PARSE = b"PARSE"
@@ -34,6 +37,7 @@ READ_ONLY = b"READ-ONLY"
 READ_WRITE = b"READ-WRITE"
 SERVERBUG = b"SERVERBUG"
 TOOBIG = b"TOOBIG"
+TOOMANY = b"TOOMANY"
 TRYCREATE = b"TRYCREATE"
 UIDNOTSTICKY = b"UIDNOTSTICKY"
 UIDREQUIRED = b"UIDREQUIRED"
@@ -68,6 +72,11 @@ def _in_order(numbers: Sequence[int]) -> bytes:
     return b",".join(pieces)
 
 
+def bad_url(url: bytes) -> bytes:
+    """RFC 4469 §4: what a CATENATE could not read. Only printable ASCII without brackets is kept of it."""
+    return b"BADURL %b" % astring(bytes(octet for octet in url if 0x20 < octet < 0x7F and octet not in b'[]"\\'))
+
+
 def capability(names: Iterable[str]) -> bytes:
     return b"CAPABILITY " + " ".join(names).encode("ascii")
 
@@ -80,14 +89,40 @@ def highest_modseq(modseq: int) -> bytes:
     return b"HIGHESTMODSEQ %d" % modseq
 
 
+def in_progress(tag: bytes, done: int | None = None, goal: int | None = None) -> bytes:
+    """RFC 9585 §3."""
+    numbers = b" ".join(b"NIL" if number is None else b"%d" % number for number in (done, goal))
+    return b"INPROGRESS (%b %b)" % (string(tag), numbers)
+
+
 def mailbox_id(identifier: bytes) -> bytes:
     """RFC 8474 §4."""
     return b"MAILBOXID (%b)" % identifier
 
 
+def message_limit(limit: int, last: int | None = None) -> bytes:
+    """RFC 9738 §3.1: only *limit* messages were dealt with; *last* is the lowest uid among them."""
+    return b"MESSAGELIMIT %d" % limit if last is None else b"MESSAGELIMIT %d %d" % (limit, last)
+
+
+def metadata_long_entries(size: int) -> bytes:
+    """RFC 5464 §4.2.1: the largest value that was left out because of MAXSIZE."""
+    return b"METADATA LONGENTRIES %d" % size
+
+
+def metadata_max_size(size: int) -> bytes:
+    """RFC 5464 §4.3."""
+    return b"METADATA MAXSIZE %d" % size
+
+
 def modified(numbers: bytes) -> bytes:
     """RFC 7162 §3.1.3: *numbers* from `sequence.format_set`."""
     return b"MODIFIED %b" % numbers
+
+
+def no_update(tag: bytes) -> bytes:
+    """RFC 5267 §4.3.1: this search cannot be kept up to date."""
+    return b"NOUPDATE %b" % string(tag)
 
 
 def permanent_flags(flags: Iterable[bytes]) -> bytes:

@@ -34,7 +34,7 @@ from .driver import complaint, is_bad, request
         (b'LIST "" "%" RETURN ()', c.List("", ("%",), True)),
         (
             b'LIST "" % RETURN (METADATA ("/shared/comment" /Private/X))',
-            c.List("", ("%",), True, return_metadata=c.MetadataReturn(("/shared/comment", "/private/x"))),
+            c.List("", ("%",), True, return_metadata=("/shared/comment", "/private/x")),
         ),
         (b'LSUB "#news." "comp.mail.*"', c.Lsub("#news.", "comp.mail.*")),
     ],

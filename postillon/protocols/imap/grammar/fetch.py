@@ -77,19 +77,20 @@ def _attributes(reader: Reader) -> tuple[FetchAttribute, ...]:
     if not reader.skip(b"("):
         macro = _MACROS.get(reader.data[reader.pos : reader.pos + 4].upper().rstrip(b" "))
         if macro is None:
-            return (_attribute(reader),)
+            return (attribute(reader),)
         reader.match(_NAME)
         return macro
-    found = {_attribute(reader): None}
+    found = {attribute(reader): None}
     while not reader.skip(b")"):
         reader.space()
-        found[_attribute(reader)] = None
+        found[attribute(reader)] = None
         if len(found) > MAX_ATTRIBUTES:
             raise Bad("too many attributes in one FETCH")
     return tuple(found)
 
 
-def _attribute(reader: Reader) -> FetchAttribute:
+def attribute(reader: Reader) -> FetchAttribute:
+    """One fetch-att."""
     section = reader.match(_SECTION)
     if section is not None:
         return _section(reader, section)

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import commands
 from .mailbox import status_attributes
-from .metadata import metadata_return
+from .metadata import entries
 from .reader import Bad, Reader
 
 _SELECTION = {
@@ -82,7 +82,7 @@ def _returns(reader: Reader, options: dict[str, Any]) -> None:
             options["return_status"] = status_attributes(reader)
         elif word == b"METADATA":
             reader.space()
-            options["return_metadata"] = metadata_return(reader)
+            options["return_metadata"] = entries(reader)
         elif word in _RETURN:
             options[_RETURN[word]] = True
         else:

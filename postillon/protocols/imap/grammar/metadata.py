@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from ..commands import MetadataReturn
+import re
+from typing import Any
+
+from .. import extension_commands
 from .reader import Bad, Reader
+
+_OPTIONS_FOLLOW = re.compile(rb"\((?=[A-Za-z])")  # an entry begins with a slash, a quote or a brace
 
 
 def entry(reader: Reader) -> str:
@@ -28,6 +33,53 @@ def entries(reader: Reader) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def metadata_return(reader: Reader) -> MetadataReturn:
-    """What stands behind METADATA in LIST's RETURN: entries, in parentheses."""
-    return MetadataReturn(entries(reader))
+def getmetadata(reader: Reader) -> extension_commands.GetMetadata:
+    """The options stand before the mailbox in the grammar of RFC 5464 §5 and behind it in its examples; both are taken."""
+    reader.space()
+    options: dict[str, Any] = {}
+    if reader.skip(b"("):
+        _options(reader, options)
+        reader.space()
+    mailbox = reader.mailbox()
+    reader.space()
+    if not options and reader.match(_OPTIONS_FOLLOW):
+        _options(reader, options)
+        reader.space()
+    return extension_commands.GetMetadata(mailbox, entries(reader), **options)
+
+
+def _options(reader: Reader, options: dict[str, Any]) -> None:
+    """After the parenthesis."""
+    while True:
+        word = reader.word("GETMETADATA option")
+        reader.space()
+        if word == b"MAXSIZE":
+            options["max_size"] = reader.number("MAXSIZE")
+        elif word == b"DEPTH":
+            depth = reader.word("DEPTH").decode("ascii").lower()
+            if depth not in ("0", "1", "infinity"):
+                raise Bad("DEPTH is 0, 1 or infinity")
+            options["depth"] = depth
+        else:
+            raise Bad("there is no such GETMETADATA option")
+        if reader.skip(b")"):
+            return
+        reader.space()
+
+
+def setmetadata(reader: Reader) -> extension_commands.SetMetadata:
+    """RFC 5464 §4.3."""
+    reader.space()
+    mailbox = reader.mailbox()
+    reader.expect(b" (")
+    values: dict[str, bytes | None] = {}
+    while not values or not reader.skip(b")"):
+        if values:
+            reader.space()
+        name = entry(reader)
+        reader.space()
+        values[name] = reader.nstring8()
+    return extension_commands.SetMetadata(mailbox, tuple(values.items()))
+
+
+PARSERS = {b"GETMETADATA": getmetadata, b"SETMETADATA": setmetadata}

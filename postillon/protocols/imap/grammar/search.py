@@ -179,12 +179,17 @@ _KEYS: dict[bytes, Callable[[_Keys], SearchKey]] = {
 def search(reader: Reader, uid: bool = False) -> commands.Search:
     reader.space()
     wanted = returns(reader)
+    return commands.Search(uid, program_with_charset(reader), wanted)
+
+
+def program_with_charset(reader: Reader) -> SearchKey:
+    """Keys, with an optional CHARSET before them; UTF-8 where there is none."""
     charset = b"UTF-8"
     if reader.data[reader.pos : reader.pos + 8].upper() == b"CHARSET ":
         reader.pos += 8
         charset = reader.astring("charset")
         reader.space()
-    return commands.Search(uid, _program(reader, charset), wanted)
+    return _program(reader, charset)
 
 
 def _program(reader: Reader, charset: bytes) -> SearchKey:
