@@ -222,7 +222,12 @@ class Administration:
 
     async def _set_state(self, address: str, state: AccountState) -> None:
         account = await self.find_account(address)
-        await self._database.write(lambda tx: accounts.set_state(tx, account.id, state), [account.id])
+
+        def work(tx: Tx) -> None:
+            accounts.set_state(tx, account.id, state)
+            tx.wake(DIRECTORY_TOPIC)
+
+        await self._database.write(work, [account.id])
 
     async def _credential(self, password: str | None, imported_hash: str | None) -> Credential:
         if (password is None) == (imported_hash is None):

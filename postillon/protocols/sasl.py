@@ -61,7 +61,7 @@ def decode_response(line: bytes) -> bytes | None:
         raise SaslError("response is not base64") from error
 
 
-def encode(message: bytes) -> bytes:
+def encode_base64(message: bytes) -> bytes:
     """A challenge as one base64 line, without CRLF."""
     return binascii.b2a_base64(message, newline=False)
 
