@@ -99,9 +99,10 @@ class Content:
 
     def finish(self) -> bytes:
         """The octets that were held back, at the end of the message."""
-        held = b"\r" if self._carry else b""
+        if not self._carry:
+            return b""
         self._carry = False
-        return self._check(held)
+        return self._check(b"\r")
 
     def _check(self, data: bytes) -> bytes:
         if self.size > self._limit:

@@ -5,6 +5,7 @@ What MX and submission share (RFC 5321 §3); AUTH and its rules are in `submissi
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -221,14 +222,16 @@ class Session(Conversation):
         self._unheard.clear()
 
     async def _greet(self) -> None:
-        if self.settings.greet_delay_s and not self.stream.unread:
+        """RFC 5321 §4.3.1: the server speaks first. Who cannot wait for that is no mail server of the honest kind."""
+        if self.settings.greet_delay_s:
             try:
                 early = await self.stream.receive(None, self.settings.greet_delay_s)
             except TimeoutError:
                 early = None
             if early is not None:
                 raise Hangup(PIPELINED if early else None)
-        if self.stream.unread:  # RFC 5321 §4.3.1: the server speaks first
+        await asyncio.sleep(0)  # a turn of the loop, so that what was sent along with the connection is seen
+        if self.stream.unread:
             raise Hangup(PIPELINED)
         self.say(Reply(220, f"{self.settings.hostname} ESMTP {self.settings.product}"))
         await self.flush()

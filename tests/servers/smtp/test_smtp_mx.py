@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -176,7 +177,16 @@ async def test_a_dropped_connection_leaves_nothing_behind() -> None:
 # Too early
 
 
-async def test_who_speaks_first_is_sent_away() -> None:
+async def test_who_speaks_with_the_connection_is_sent_away() -> None:
+    async with mx() as house:
+        with socket.create_connection(("127.0.0.1", house.listener.port)) as early:
+            early.sendall(b"EHLO client.example\r\n")
+            early.setblocking(False)
+            answer = await asyncio.get_running_loop().sock_recv(early, 1000)
+            assert answer == b"554 5.5.0 Commands sent before their time\r\n"
+
+
+async def test_who_speaks_within_the_delay_is_sent_away() -> None:
     async with mx(settings=SmtpSettings(HOSTNAME, greet_delay_s=5)) as house:
         peer = await house.visit(greeted=False)
         await peer.send(b"EHLO client.example\r\n")
