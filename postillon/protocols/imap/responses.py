@@ -233,7 +233,9 @@ def sort(numbers: Sequence[int], modseq: int | None = None) -> bytes:
 
 
 def _numbers(word: bytes, numbers: Sequence[int], modseq: int | None) -> bytes:
-    line = b" ".join((b"* " + word, *map(b"%d".__mod__, numbers)))
+    line = b"* " + word
+    if numbers:
+        line += b" " + " ".join(map(str, numbers)).encode("ascii")
     return b"%b (MODSEQ %d)\r\n" % (line, modseq) if modseq is not None else line + CRLF
 
 
