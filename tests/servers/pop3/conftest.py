@@ -92,6 +92,13 @@ class Office:
             items.append(AppendItem(await spool.finish(), prepare(octets), received=self.clock.now()))
         return list((await self.store.append(SERVER, self.alice.id, self.inbox, items))[1])
 
+    async def until_free(self) -> None:
+        """Wait until nobody holds alice's maildrop."""
+        async with asyncio.timeout(5):
+            while not await self.store.lock(f"pop3/{self.alice.id}"):  # noqa: ASYNC110 - the store has nobody to tell us
+                await asyncio.sleep(0.01)
+        await self.store.unlock(f"pop3/{self.alice.id}")
+
     async def uids(self) -> list[int]:
         return [row[0] for row in await self.store.snapshot(SERVER, self.alice.id, self.inbox, 0)]
 
