@@ -7,7 +7,7 @@ consents below) holds for it.
 
     engine.receive(data)            iterator of events; the engine itself is that iterator, so nested loops share it
     engine.literal_go()             -> octets to send; the octets of a LiteralStart come
-    engine.literal_refuse(answer)   -> octets to send; at AppendStart, LiteralStart or LiteralChunk: ends the command
+    engine.literal_refuse(answer)   -> octets to send; up to LiteralEnd: ends the command
     engine.challenge(data)          -> octets to send; an AuthResponse comes
     engine.idle_go()                -> octets to send; an IdleDone comes
     engine.bad(tag, text)           -> ProtocolError; the session's own BADs count, too
@@ -123,14 +123,14 @@ class ServerEngine:
 
     def literal_refuse(self, answer: bytes) -> bytes:
         """End APPEND or REPLACE with *answer*, its tagged NO. Octets that come all the same are read over."""
-        announced = self._append.announced if self._append is not None else None
-        left = self._left if self._step == self._stream else 0
+        present, left = self._append, self._left if self._step == self._stream else 0
         self._ready.clear()
         self._forget()
-        if announced is not None:
-            self._turn_away(announced.size, announced.synchronising)
-        elif left:
-            self._turn_away(left, False)
+        if present is not None and present.announced is not None:
+            self._turn_away(present.announced.size, present.announced.synchronising)
+        elif present is not None:
+            # Also after the last octet: the command's line goes on behind the literal.
+            self._skip(left)
         return answer
 
     def bad(self, tag: bytes, text: str, code: bytes = b"") -> ProtocolError:

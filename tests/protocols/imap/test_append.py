@@ -267,3 +267,15 @@ def test_what_stands_between_the_messages_is_bounded():
     engine = ServerEngine(ImapLimits(append_lines=1000), authenticated=True)
     events = events_of(engine, b"a APPEND x" + b" (a b c d e f) {1+}\r\nx" * 100 + b"\r\na NOOP\r\n")
     assert events[-2:] == [ProtocolError(b"a BAD command is too long\r\n"), NOOP]
+
+
+def test_a_refusal_at_the_last_octet_reads_over_the_rest_of_the_line():
+    engine = ServerEngine(authenticated=True)
+    seen = []
+    for event in engine.receive(b"a APPEND INBOX {2+}\r\nhi (\\Seen) {3+}\r\nyou\r\nb NOOP\r\n"):
+        seen.append(type(event).__name__)
+        if isinstance(event, LiteralStart):
+            engine.literal_go()
+        elif isinstance(event, LiteralChunk):
+            engine.literal_refuse(b"a NO no\r\n")
+    assert seen == ["AppendStart", "LiteralStart", "LiteralChunk", "Command"]
