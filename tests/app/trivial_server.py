@@ -45,7 +45,7 @@ async def work() -> None:
     line = Lifeline()
     spec = line.spec()
     confine(spec.supervisor)
-    if os.path.exists(os.path.join(spec.config.data, "sick")):  # noqa: ASYNC240
+    if os.path.exists(os.path.join(spec.config.data, "sick")):
         os._exit(3)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
