@@ -1,0 +1,126 @@
+"""Plays the dialogues of `tests/dialogues/imap` over a socket against a real session, store and directory.
+
+A file reads like the examples of the RFCs:
+
+    # why, and which section                       a comment
+    @ login                                        C logs in as alice (on 127.0.0.1, in the clear)
+    @ put simple [\\Seen $Label]                    a message of MESSAGES arrives in INBOX
+    @ second                                       D logs in as alice, too
+    C: a1 SELECT INBOX                             the client says (CRLF is added); D: the other client
+    C> {5+}\\r\\nabc                                 the same with escapes and no CRLF of its own
+    S: * 1 EXISTS                                  the server says; T: to the other client. `...` is anything
+    S* * OK [UNSEEN 1] ...                         one of the responses up to the next plain S:, in any order
+    S! * LIST ...                                  none of the responses up to the next plain S: is like that
+    S. closed                                      the server closes
+
+Responses between are read over only where an S* or S! stands before the next S:.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from postillon.model.mail import SYSTEM_FLAGS
+
+from .house import Client, House
+from .letters import MESSAGES
+
+FOLDER = Path(__file__).parents[2] / "dialogues" / "imap"
+FILES = sorted(FOLDER.glob("*.txt"))
+
+
+def unescaped(text: str) -> bytes:
+    return text.encode("utf-8").decode("unicode_escape").encode("latin-1")
+
+
+def pattern(text: str) -> re.Pattern[bytes]:
+    pieces = [re.escape(unescaped(piece)) for piece in text.split("...")]
+    return re.compile(b".*".join(pieces), re.DOTALL)
+
+
+@dataclass
+class Expected:
+    """S* and S! lines that wait for the next S:."""
+
+    some: list[str] = field(default_factory=list)
+    none: list[str] = field(default_factory=list)
+
+
+class Player:
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.clients: dict[str, Client] = {}
+        self.expected = {"S": Expected(), "T": Expected()}
+
+    async def directive(self, words: list[str]) -> None:
+        match words:
+            case ["greeting"]:
+                self.clients["C"] = await self.house.client(login=False)
+            case ["login"]:
+                self.clients["C"] = await self.house.client()
+            case ["second"]:
+                self.clients["D"] = await self.house.client()
+            case ["put", name, *flags]:
+                found = [flag.strip("[]").encode() for flag in flags]
+                bits = sum(SYSTEM_FLAGS[flag] for flag in found if flag in SYSTEM_FLAGS)
+                keywords = tuple(flag for flag in found if flag not in SYSTEM_FLAGS)
+                await self.house.put(MESSAGES[name], flags=bits, keywords=keywords)
+            case _:
+                raise AssertionError(f"unknown directive {words}")
+
+    async def line(self, line: str) -> None:
+        kind, text = line[:2], line[3:]
+        if kind == "@ ":
+            await self.directive(line[2:].split())
+        elif kind in ("C:", "D:"):
+            self.clients[kind[0]].send(text.encode() + b"\r\n")
+        elif kind in ("C>", "D>"):
+            self.clients[kind[0]].send(unescaped(text))
+        elif kind in ("S*", "T*"):
+            self.expected[kind[0]].some.append(text)
+        elif kind in ("S!", "T!"):
+            self.expected[kind[0]].none.append(text)
+        elif kind in ("S.", "T."):
+            assert await self.client(kind).response() == b""
+        else:
+            assert kind in ("S:", "T:"), line
+            await self.heard(kind, text)
+
+    def client(self, kind: str) -> Client:
+        return self.clients[{"S": "C", "T": "D"}[kind[0]]]
+
+    async def heard(self, kind: str, text: str) -> None:
+        expected, self.expected[kind[0]] = self.expected[kind[0]], Expected()
+        wanted = pattern(text)
+        if not expected.some and not expected.none:
+            response = await self.client(kind).response()
+            assert wanted.fullmatch(response), f"{response!r} is not {text!r}"
+            return
+        found = []
+        while not wanted.fullmatch(response := await self.client(kind).response()):
+            assert response, f"{found} without {text!r}"
+            found.append(response)
+        for one in expected.some:
+            assert any(pattern(one).fullmatch(response) for response in found), f"{one!r} is not in {found}"
+        for one in expected.none:
+            assert not any(pattern(one).fullmatch(response) for response in found), f"{one!r} is in {found}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+async def test_dialogue(path: Path, house: House) -> None:
+    player = Player(house)
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            await player.line(line)
+        except (AssertionError, TimeoutError) as error:
+            raise AssertionError(f"{path.name}:{number}: {line}\n{error}") from error
+
+
+def test_there_are_dialogues() -> None:
+    assert len(FILES) >= 25
