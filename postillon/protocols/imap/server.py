@@ -123,14 +123,18 @@ class ServerEngine:
 
     def literal_refuse(self, answer: bytes) -> bytes:
         """End APPEND or REPLACE with *answer*, its tagged NO. Octets that come all the same are read over."""
-        present, left = self._append, self._left if self._step == self._stream else 0
+        present = self._append
+        if present is None:
+            if self._ready and isinstance(self._ready[0], events.Command):
+                self._ready.clear()  # CATENATE of nothing but URLs: the whole command waits already
+            return answer
+        announced, left = present.announced, self._left if self._step == self._stream else 0
         self._ready.clear()
         self._forget()
-        if present is not None and present.announced is not None:
-            self._turn_away(present.announced.size, present.announced.synchronising)
-        elif present is not None:
-            # Also after the last octet: the command's line goes on behind the literal.
-            self._skip(left)
+        if announced is not None:
+            self._turn_away(announced.size, announced.synchronising)
+        else:
+            self._turn_away(left, False)  # also after the last octet: the line goes on behind the literal
         return answer
 
     def bad(self, tag: bytes, text: str, code: bytes = b"") -> ProtocolError:

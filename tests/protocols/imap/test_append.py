@@ -185,6 +185,34 @@ def test_a_message_may_be_refused_half_way():
     assert events_of(engine, b"678901234567890\r\na NOOP\r\n") == [NOOP]
 
 
+def test_a_message_may_be_refused_when_all_of_it_has_come():
+    engine = engine_after_login()
+    events_of(engine, b"a APPEND x {5+}\r\n12345")
+    engine.literal_refuse(b"a NO no\r\n")
+    assert events_of(engine, b" (\\Seen) {5+}\r\n67890\r\na NOOP\r\n") == [NOOP]
+    events = engine.receive(b"a APPEND x {5+}\r\n12345\r\na NOOP\r\n")
+    assert [type(next(events)) for _ in range(2)] == [AppendStart, LiteralStart]
+    engine.literal_go()
+    assert next(events) == LiteralChunk(b"12345")
+    engine.literal_refuse(b"a NO no\r\n")
+    assert list(events) == [NOOP]
+
+
+def test_a_catenation_without_a_literal_may_be_refused_at_its_start():
+    engine = engine_after_login()
+    events = engine.receive(b"a APPEND x CATENATE (URL u)\r\na NOOP\r\n")
+    assert isinstance(next(events), AppendStart)
+    engine.literal_refuse(b"a NO no\r\n")
+    assert list(events) == [NOOP]
+
+
+def test_a_refusal_that_comes_too_late_changes_nothing():
+    engine = engine_after_login()
+    assert isinstance(events_of(engine, b"a APPEND x {5+}\r\n12345 oops {30+}\r\n")[-1], ProtocolError)
+    engine.literal_refuse(b"")
+    assert events_of(engine, b"a DELETE x\r\na DELETE x\r\n123456\r\na NOOP\r\n") == [NOOP]
+
+
 def test_a_refused_message_of_a_client_that_should_have_waited_cuts_it_off():
     engine = engine_after_login()
     events = engine.receive(b"a APPEND x {14}\r\na DELETE x\r\n\r\n")
