@@ -276,6 +276,12 @@ def views(tx: Tx, queue_id: int | None, after: int, limit: int) -> list[QueueVie
     ]
 
 
+def stored(tx: Tx, queue_id: int) -> tuple[BlobId, int, bytes] | None:
+    """A queued message's blob, that blob's size, and how the message is put together from it."""
+    row = tx.one("SELECT blob_id, blob_size, recipe FROM queue_message WHERE queue_id = ?", queue_id)
+    return (BlobId(row[0]), row[1], bytes(row[2])) if row else None
+
+
 def set_due(tx: Tx, queue_id: int | None, due: int) -> int:
     """Make a message (or, with None, everything) that is not being attempted due at *due*; how many rows."""
     where, values = ("", []) if queue_id is None else (" AND queue_id = ?", [queue_id])

@@ -382,6 +382,14 @@ class Store:
     async def queue_views(self, queue_id: int | None = None, after: int = 0, limit: int = 200) -> list[QueueView]:
         return await self.database.read(lambda tx: queue.views(tx, queue_id, after, limit))
 
+    async def queue_octets(self, queue_id: int) -> Rope:
+        """A queued message's octets. Raises NotFound."""
+        found = await self.database.read(lambda tx: queue.stored(tx, queue_id))
+        if found is None:
+            raise NotFound("Nothing is queued under that id")
+        blob, size, recipe = found
+        return Rope(Octets.decode(recipe, size), blob)
+
     async def queue_retry(self, queue_id: int | None) -> int:
         """Make one message, or everything, due now; how many recipients."""
         now = self._clock.now()
