@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..directory.local import LocalDirectory
+from ..message.header import header_end
 from ..model.account import Account
 from ..model.errors import NotFound, Refusal
 from ..model.queue import QueueState, QueueView
@@ -18,6 +19,7 @@ from ..storage.db.check import quick_check
 from ..storage.store import Store
 
 PAGE = 500
+MAX_HEADER = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,15 @@ async def queue_show(tools: Tools, id: str) -> dict[str, Any]:  # noqa: A002
     views = await tools.store.queue_views(_queue_id(id))
     if not views:
         raise NotFound(f"Nothing is queued as {id}")
-    return {"id": id, "recipients": [_row(view) for view in views], "header": ""}
+    return {"id": id, "recipients": [_row(view) for view in views], "header": await _header(tools, _queue_id(id))}
+
+
+async def _header(tools: Tools, queue_id: int) -> str:
+    """The header section as text, for the eye: what is not UTF-8 or a control character is shown as `\\x..`."""
+    rope = await tools.store.queue_octets(queue_id)
+    data = await tools.store.read_octets(rope, 0, min(rope.size, MAX_HEADER))
+    text = data[: header_end(data, 0, len(data))].decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
 
 
 async def _each(tools: Tools, ids: list[str], everything: bool) -> list[int]:
