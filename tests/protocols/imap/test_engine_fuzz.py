@@ -237,3 +237,37 @@ def test_no_line_takes_long(line):
     started = time.perf_counter()
     events_of(engine, line + b"\r\n")
     assert time.perf_counter() - started < 1.5
+
+
+def answer(engine: ServerEngine, event: object, chance: random.Random) -> None:
+    """Do what a session might do at *event*, sensible or not."""
+    dice = chance.random()
+    if isinstance(event, LiteralStart) and dice < 0.4:
+        engine.literal_go()
+    elif isinstance(event, LiteralStart | AppendStart | LiteralChunk | LiteralEnd | ProtocolError) and dice < 0.6:
+        engine.literal_refuse(b"t NO no\r\n")
+    elif isinstance(event, AuthResponse) and dice < 0.3:
+        engine.challenge(b"more")
+    elif isinstance(event, Command) and dice < 0.1:
+        engine.idle_go()
+    elif isinstance(event, Command) and dice < 0.2:
+        engine.challenge()
+    elif isinstance(event, Command) and dice < 0.3:
+        engine.authenticated = not engine.authenticated
+    elif isinstance(event, Command) and dice < 0.4:
+        engine.utf8 = not engine.utf8
+    elif isinstance(event, Command) and dice < 0.5:
+        engine.resume()
+
+
+def test_whatever_the_session_answers_nothing_raises_and_nothing_follows_the_end():
+    chance = random.Random(11)
+    for _ in range(3000):
+        engine = prepared(chance.choice(STATES))
+        closed = False
+        for _ in range(chance.randint(1, 4)):
+            data = b"".join(chance.choice(_VALID if chance.random() < 0.5 else _WORDS) for _ in range(chance.randint(1, 10)))
+            for event in engine.receive(data):
+                assert not closed
+                closed = isinstance(event, ProtocolError) and event.close
+                answer(engine, event, chance)
