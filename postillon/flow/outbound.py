@@ -6,6 +6,7 @@ worker that leased the entries (`workers.queue`) settles them with what stands h
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,10 @@ from .deliver import LOCAL
 from .retry import RetrySchedule, next_try
 
 log = Log("queue")
+
+SMALL = 64 * 1024
+"""Octets up to which a read shares its visit to the database with others."""
+BATCH = 64
 
 DeliverLocal = Callable[[QueueEntry], Awaitable[Outcome]]
 """`flow.deliver.Deliverer.file_entry`: a delivered entry has been settled with its copy."""
@@ -42,11 +47,57 @@ class Settlement:
     """A local copy: filing it has settled the entry in the same transaction."""
 
 
+class Reads:
+    """Reads of attempts that run side by side, gathered into one visit to the database: a thread hop costs more than a row."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: list[tuple[Rope, int, int, asyncio.Future[bytes]]] = []
+        self._visit: asyncio.Task[None] | None = None
+
+    async def read(self, rope: Rope, start: int, stop: int) -> bytes:
+        """Octets *start* to *stop* of the message. Raises Unavailable."""
+        if stop - start > SMALL:
+            return await self._store.read_octets(rope, start, stop)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting.append((rope, start, stop, future))
+        if self._visit is None:
+            self._visit = asyncio.create_task(self._serve())
+        return await future
+
+    async def _serve(self) -> None:
+        """Visit the database until nobody waits; whoever comes during a visit is served by the next."""
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+                try:
+                    found = await self._store.read_many([(rope, start, stop) for rope, start, stop, _ in batch])
+                except Exception:
+                    # One message that cannot be read must not keep the others from being sent.
+                    await asyncio.gather(*(self._serve_one(*one) for one in batch))
+                    continue
+                for (_, _, _, future), octets in zip(batch, found, strict=True):
+                    if not future.done():
+                        future.set_result(octets)
+        finally:
+            self._visit = None
+
+    async def _serve_one(self, rope: Rope, start: int, stop: int, future: asyncio.Future[bytes]) -> None:
+        try:
+            octets = await self._store.read_octets(rope, start, stop)
+        except Exception as error:
+            if not future.done():
+                future.set_exception(error)
+        else:
+            if not future.done():
+                future.set_result(octets)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
     """A queued message's octets, for a transport (`relay.session.Source`)."""
 
-    store: Store
+    reads: Reads
     rope: Rope
 
     @property
@@ -54,12 +105,7 @@ class StoredMessage:
         return self.rope.size
 
     async def read(self, start: int, stop: int) -> bytes:
-        return await self.store.read_octets(self.rope, start, stop)
-
-
-def stored_message(store: Store, entry: QueueEntry) -> StoredMessage:
-    """The octets of *entry*'s message. Raises ValueError if its recipe leaves its blob."""
-    return StoredMessage(store, Rope(Octets.decode(entry.recipe, entry.blob_size), entry.blob))
+        return await self.reads.read(self.rope, start, stop)
 
 
 class Outbound:
@@ -75,7 +121,7 @@ class Outbound:
         clock: Clock,
         schedule: RetrySchedule | None = None,
     ) -> None:
-        self._store = store
+        self._reads = Reads(store)
         self._transport = transport
         self._deliver_local = deliver_local
         self._reporter = reporter
@@ -88,7 +134,7 @@ class Outbound:
             if entries[0].destination == LOCAL:
                 return [await self._deliver_local(entry) for entry in entries]
             envelope = replace(entries[0].envelope, recipients=tuple(entry.recipient for entry in entries))
-            found = await self._transport.attempt(envelope, stored_message(self._store, entries[0]))
+            found = await self._transport.attempt(envelope, self._message(entries[0]))
             return [found[i] for i in range(len(entries))]
         except Refusal as refusal:
             # Ours, not the peer's: a blob that cannot be read now, a local mailbox that says no.
@@ -100,6 +146,9 @@ class Outbound:
             log.error("attempt broke", exc=error, queue=entries[0].queue_id, destination=entries[0].destination)
             outcome = deferred("4.3.0", "internal error of this server")
         return [outcome] * len(entries)
+
+    def _message(self, entry: QueueEntry) -> StoredMessage:
+        return StoredMessage(self._reads, Rope(Octets.decode(entry.recipe, entry.blob_size), entry.blob))
 
     async def judge(self, entries: Sequence[QueueEntry], outcomes: Sequence[Outcome]) -> list[Settlement]:
         """What becomes of each entry after an attempt that ended in *outcomes*, those that carry a report first."""

@@ -40,6 +40,8 @@ class Timeouts:
     block_s: float = 180
     end_s: float = 600
     """After the final dot: giving up early means sending twice."""
+    envelope_s: float = 1800
+    """For MAIL, all RCPT and DATA together; ours, against tarpits."""
     quit_s: float = 5
 
 

@@ -87,8 +87,8 @@ class Pool:
         self._goodbyes.add(task)
         task.add_done_callback(self._goodbyes.discard)
 
-    async def close(self) -> None:
-        """Say goodbye to all that are idle; sessions in use are closed when they are put back."""
+    async def close(self, within_s: float = 1) -> None:
+        """Say goodbye to all that are idle, for *within_s* seconds at most; sessions in use are closed when they are put back."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -96,4 +96,7 @@ class Pool:
         while self._since:
             self._retire(next(iter(self._since)))
         if self._goodbyes:
-            await asyncio.wait(self._goodbyes)
+            _, slow = await asyncio.wait(self._goodbyes, timeout=within_s)
+            for task in slow:
+                task.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)

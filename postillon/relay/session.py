@@ -7,6 +7,7 @@ recipient. Whatever ends the conversation before that is `Trouble`, which says w
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections import deque
 from dataclasses import replace
@@ -57,7 +58,7 @@ class Trouble(Exception):
 class Session:
     """A connection that has greeted and is ready for mail. One user at a time; the pool sees to that."""
 
-    __slots__ = ("_dirty", "_engine", "_replies", "_stream", "hop", "is_open", "offered", "sent", "timeouts")
+    __slots__ = ("_dirty", "_engine", "_replies", "_stream", "_until", "hop", "is_open", "offered", "sent", "timeouts")
 
     def __init__(self, hop: Hop, stream: Stream, timeouts: Timeouts) -> None:
         self.hop = hop
@@ -71,6 +72,8 @@ class Session:
         self._replies: deque[Reply] = deque()
         self._dirty = False
         """A transaction was begun and neither ended nor reset."""
+        self._until = math.inf
+        """Loop time by which the envelope must be through: a hundred slow answers are a tarpit."""
 
     @property
     def is_usable(self) -> bool:
@@ -96,7 +99,7 @@ class Session:
         remote = self.hop.remote
         loop = asyncio.get_running_loop()
         # One limit for the whole reply, or a server could spell it out letter by letter for ever.
-        until = loop.time() + timeout_s
+        until = min(loop.time() + timeout_s, self._until)
         try:
             while not self._replies:
                 data = await self._stream.receive(timeout_s=max(until - loop.time(), 0.001))
@@ -104,7 +107,7 @@ class Session:
                     raise self._trouble(deferred("4.4.2", "the connection was closed", remote=remote))
                 self._replies.extend(self._engine.receive(data))
         except TimeoutError:
-            raise self._trouble(deferred("4.4.2", f"no answer within {timeout_s:.0f} seconds", remote=remote)) from None
+            raise self._trouble(deferred("4.4.2", "no answer in time", remote=remote)) from None
         except OSError as error:
             raise self._trouble(deferred("4.4.2", f"the connection was lost: {_why(error)}", remote=remote)) from error
         except smtp.BadReply as error:
@@ -115,6 +118,9 @@ class Session:
         return Trouble(outcome, elsewhere=elsewhere, is_tls=is_tls)
 
     async def _ask(self, command: bytes, timeout_s: float) -> Reply:
+        """Raises Trouble, also when an answer is there before the question: it would be taken for the answer to another one."""
+        if not self.is_usable:
+            raise self._trouble(deferred("4.5.0", "it answers more than it was asked", remote=self.hop.remote))
         await self._write(command)
         return await self._reply(timeout_s)
 
@@ -249,13 +255,17 @@ class Session:
         commands += [smtp.rcpt(envelope.recipients[position], offered) for position in wanted]
         replies: list[Reply] = []
         try:
+            self._until = asyncio.get_running_loop().time() + self.timeouts.envelope_s
             await self._converse(commands, replies)
+            self._until = math.inf
             accepted = self._judge(replies, wanted, outcomes)
             if replies[-1].code == 354 and len(replies) == len(commands) + 1:
-                # RFC 2920 §3.1: DATA may be accepted although no recipient was; then nothing but the dot is sent.
                 if accepted:
                     outcomes.update(dict.fromkeys(accepted, await self._body(source, first)))
+                elif any(reply.kind == 2 for reply in replies[1:-1]):
+                    self.abort()  # no to the sender, yes to a recipient: a dot might be taken for a message
                 else:
+                    # RFC 2920 §3.1: DATA may be accepted although no recipient was; then nothing but the dot is sent.
                     await self._ask(b".\r\n", self.timeouts.end_s)
                 self._dirty = False
         except Trouble as trouble:
@@ -329,13 +339,17 @@ class Session:
 
     async def quit(self) -> None:
         """Say goodbye and close. Never raises for the peer's faults."""
-        if self.is_open:
-            try:
-                await self._ask(smtp.QUIT, self.timeouts.quit_s)
-            except Trouble:
-                return
+        if not self.is_open:
+            return
+        try:
+            await self._ask(smtp.QUIT, self.timeouts.quit_s)
             self.is_open = False
             await self._stream.close()
+        except Trouble:
+            return
+        except BaseException:
+            self.abort()
+            raise
 
     def abort(self) -> None:
         self.is_open = False

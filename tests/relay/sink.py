@@ -198,7 +198,7 @@ class Sink:
 
     async def _end(self, conversation: Conversation, octets: bytes, writer: asyncio.StreamWriter) -> bool:
         answer = self.script(conversation, b"END")
-        taken = answer == "" or str(answer).startswith("2")
+        taken = answer == "" or _code(answer).startswith("2")
         conversation.messages += 1
         if taken and self.keep:
             self.received.append(
@@ -219,7 +219,7 @@ class Sink:
         if answer == "":
             answer = default
         verb = command.split(b" ")[0].upper()
-        if isinstance(answer, str) and answer.startswith("250"):
+        if _code(answer) == "250":
             if verb == b"MAIL":
                 conversation.mail = command
             elif verb == b"RCPT":
@@ -233,3 +233,7 @@ class Sink:
         writer.write(answer if isinstance(answer, bytes) else answer.encode() + b"\r\n")
         await writer.drain()
         return not (isinstance(answer, str) and answer.startswith("421"))
+
+
+def _code(answer: Answer) -> str:
+    return (answer.decode("latin-1") if isinstance(answer, bytes) else answer or "")[:3]
