@@ -15,11 +15,13 @@ from ..model.address import Address
 from ..model.envelope import Envelope
 from ..model.queue import Outcome, OutcomeKind
 from ..seams import Resolver
+from .conversation import Trouble
 from .hop import Hop, IsSelf, RelaySettings
 from .mx import Shuffle, mx_hops
+from .opening import open_session
 from .outcome import Undeliverable, deferred
 from .pool import Pool
-from .session import Session, Source, Trouble, open_session
+from .session import Session, Source
 from .smarthost import Routes, route_hops
 from .tls_policy import ClientContexts
 

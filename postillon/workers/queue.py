@@ -120,7 +120,7 @@ class QueueWorker:
                 self._nudge.clear()
                 waker.clear()
                 await self._guarded(self._fill())
-                await self._rest()
+                await self._guarded(self._rest())
             await self._wind_up()
         finally:
             waker.close()
@@ -129,12 +129,16 @@ class QueueWorker:
             await asyncio.gather(renewer, *self._attempts, return_exceptions=True)
 
     async def _guarded(self, step: Awaitable[None]) -> None:
-        """A database that is away for a while ends no worker."""
+        """A database that is away for a while ends no worker, nor does a bug."""
         try:
             await step
         except Refusal as refusal:
             log.warning("queue not reached", status=refusal.status, reason=refusal.detail or refusal.text)
-            await asyncio.sleep(self._settings.again_s)
+        except Exception as error:
+            log.error("queue broke", exc=error)
+        else:
+            return
+        await asyncio.sleep(self._settings.again_s)
 
     # --- leasing --------------------------------------------------------------------------------------------------
 
@@ -187,10 +191,7 @@ class QueueWorker:
         await asyncio.sleep(self._settings.pause_s)
         if self._nudge.is_set():
             return
-        try:
-            due = await self._store.next_due()
-        except Refusal:
-            due = None
+        due = await self._store.next_due()
         ahead = self._settings.idle_s if due is None else due - self._clock.now()
         # What is due already and was not leased belongs to a full destination (whose end nudges) or to another worker.
         wait_s = min(ahead, self._settings.idle_s) if ahead > 0 else self._settings.again_s

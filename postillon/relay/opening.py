@@ -1,0 +1,108 @@
+"""The beginning of a conversation: connecting, greeting, STARTTLS and login (RFC 5321 §3.1, §3.2; RFC 3207; RFC 4954)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..log import Log
+from ..model.queue import OutcomeKind
+from ..net.stream import connect
+from ..protocols.smtp import client as smtp
+from .conversation import Conversation, Trouble, why
+from .hop import Hop, Timeouts
+from .outcome import deferred, of_reply
+from .session import Session
+from .tls_policy import ClientContexts, TlsMode
+
+log = Log("relay")
+
+
+async def open_session(hop: Hop, hostname: str, contexts: ClientContexts, timeouts: Timeouts) -> Session:
+    """A session with *hop*, ready for mail. Where TLS is only wished for and fails, once more in clear. Raises Trouble."""
+    try:
+        return Session(hop, await _open(hop, hostname, contexts, timeouts))
+    except Trouble as trouble:
+        if not trouble.is_tls or hop.tls is not TlsMode.OPPORTUNISTIC:
+            raise
+        log.info("TLS failed, going on in clear", host=hop.remote, reason=trouble.outcome.text)
+    return Session(hop, await _open(replace(hop, tls=TlsMode.NONE), hostname, contexts, timeouts))
+
+
+async def _open(hop: Hop, hostname: str, contexts: ClientContexts, timeouts: Timeouts) -> Conversation:
+    try:
+        stream = await connect(hop.address, hop.port, timeout_s=timeouts.connect_s)
+    except TimeoutError:
+        raise Trouble(deferred("4.4.1", f"no connection within {timeouts.connect_s:.0f} seconds", remote=hop.remote)) from None
+    except OSError as error:
+        raise Trouble(deferred("4.4.1", f"no connection: {why(error)}", remote=hop.remote)) from error
+    talk = Conversation(hop, stream, timeouts)
+    try:
+        await _greet(talk, hostname, contexts)
+    except BaseException:
+        talk.abort()
+        raise
+    return talk
+
+
+async def _greet(talk: Conversation, hostname: str, contexts: ClientContexts) -> None:
+    """Greeting, EHLO, TLS and login as the hop asks for. Raises Trouble."""
+    mode = talk.hop.tls
+    if mode is TlsMode.IMPLICIT:
+        await talk.start_tls(contexts)
+    greeting = await talk.reply(talk.timeouts.greeting_s)
+    if greeting.kind != 2:
+        raise talk.trouble(of_reply(greeting, talk.hop.remote))
+    await _hello(talk, hostname)
+    if mode in (TlsMode.OPPORTUNISTIC, TlsMode.REQUIRED) and await _start_tls(talk, contexts):
+        await _hello(talk, hostname)
+    if talk.hop.login:
+        await _login(talk)
+
+
+async def _hello(talk: Conversation, hostname: str) -> None:
+    reply = await talk.ask(smtp.ehlo(hostname), talk.timeouts.command_s)
+    if reply.kind == 2:
+        talk.offered = smtp.Extensions.of(reply)
+        return
+    if reply.kind == 5:
+        # RFC 5321 §3.2: a server that does not know EHLO gets HELO.
+        talk.offered = smtp.Extensions()
+        reply = await talk.ask(smtp.helo(hostname), talk.timeouts.command_s)
+    if reply.kind != 2:
+        raise talk.trouble(of_reply(reply, talk.hop.remote))
+
+
+async def _start_tls(talk: Conversation, contexts: ClientContexts) -> bool:
+    is_required = talk.hop.tls is TlsMode.REQUIRED
+    if not talk.offered.starttls:
+        if is_required:
+            raise talk.trouble(deferred("4.7.4", "it does not offer STARTTLS, which we require", remote=talk.hop.remote))
+        return False
+    reply = await talk.ask(smtp.STARTTLS, talk.timeouts.command_s)
+    if reply.kind != 2:
+        if is_required:
+            raise talk.trouble(replace(of_reply(reply, talk.hop.remote), kind=OutcomeKind.DEFERRED, status="4.7.4"))
+        return False
+    if not talk.is_usable:
+        # RFC 3207 §4.2, CVE-2011-0411 and its kin: somebody speaks in clear what we would believe to be under TLS.
+        raise talk.trouble(deferred("4.7.5", "octets in clear after the reply to STARTTLS", remote=talk.hop.remote))
+    await talk.start_tls(contexts)
+    return True
+
+
+async def _login(talk: Conversation) -> None:
+    """RFC 4954. A login that fails is our own setting's fault: the mail waits."""
+    hop, wait = talk.hop, talk.timeouts.command_s
+    if "PLAIN" in talk.offered.auth:
+        reply = await talk.ask(smtp.auth_plain(hop.login, hop.password), wait)
+    elif "LOGIN" in talk.offered.auth:
+        reply = await talk.ask(smtp.AUTH_LOGIN, wait)
+        for answer in (hop.login, hop.password):
+            if reply.code == 334:
+                reply = await talk.ask(smtp.auth_response(answer), wait)
+    else:
+        raise talk.trouble(deferred("4.7.0", "it offers neither AUTH PLAIN nor LOGIN", remote=hop.remote))
+    if reply.code != 235:
+        log.warning("login at the next hop failed", host=hop.name, login=hop.login, code=reply.code)
+        said = of_reply(reply, hop.remote)
+        raise talk.trouble(deferred("4.7.8", f"it refused our login: {said.text}", remote=hop.remote, code=reply.code))
