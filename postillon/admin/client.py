@@ -56,9 +56,12 @@ def ask_or_do(config: Config, operation: str, arguments: dict[str, Any]) -> Any:
 @contextlib.contextmanager
 def data_lock(data: str) -> Iterator[None]:
     """Hold the lock that a server holds. Raises NoServer when there is nothing to lock or a server is just starting."""
-    path = Path(data) / "run" / "supervisor.lock"
+    run = Path(data) / "run"
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        owner = os.stat(Path(data) / "mail.db")
+        descriptor = os.open(run / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.geteuid() == 0:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)  # the server's user must be able to do the same
     except FileNotFoundError as error:
         raise NoServer(f"{data} is not the data directory of a Postillon") from error
     except PermissionError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from ..app.alone import alone
-from ..app.data import Layout
+from ..app.data import DataError, Layout
 from ..app.prepare import make_own_certificate
 from ..config import Config, parse
 from ..model.address import Address, AddressError, parse_domain
@@ -130,6 +130,8 @@ def setup(
         asyncio.run(_fill(loaded, plan, password))
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}")
+    except DataError as error:
+        fail(str(error))
     except Refusal as error:
         fail(error.text)
     _report(plan, password if tell else "")
@@ -242,7 +244,8 @@ def _report(plan: Plan, password: str) -> None:
 
 def _warn_about_place(plan: Plan) -> None:
     """A server that drops root must still be able to read its own program."""
-    if plan.user and (hidden := [path for path in Path(sys.prefix).parents if not os.access(path, os.X_OK)]):
+    places = [*Path(sys.prefix).parents, *Path(sys.base_prefix).parents]
+    if plan.user and (hidden := [path for path in places if not os.access(path, os.X_OK)]):
         click.echo(
             f"\nWarning: {plan.user} cannot read {hidden[0]}, where this program lies; install it elsewhere (/opt).", err=True
         )

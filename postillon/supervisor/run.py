@@ -115,6 +115,8 @@ class Supervisor:
                     if ids:
                         os.chown(path, *ids)
             self._lock = os.open(directory / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if ids:
+                os.fchown(self._lock, *ids)
         except OSError as error:
             raise StartError(f"data directory {data}: {error.strerror}") from error
         deadline = time.monotonic() + 2
