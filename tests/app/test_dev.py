@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import imaplib
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ..net.dns_server import ZoneServer
 from .running import OFFSETS, Dev, command, dev, free_base
 
 pytestmark = pytest.mark.real
@@ -176,6 +178,39 @@ def test_two_servers_find_each_other_by_a_route(tmp_path: Path):
             while a.subjects("alice@a.test") != ["over the river"]:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
+
+
+async def test_two_servers_find_each_other_by_mx(tmp_path: Path):
+    base = free_base()
+    zones = {
+        "a.test": "@ MX 10 mx\nmx A 127.0.1.1",
+        "b.test": "@ MX 10 gone\n@ MX 20 mx\ngone A 127.0.1.9\nmx A 127.0.1.2",
+        "null.test": "@ MX 0 .",
+    }
+    async with ZoneServer(zones) as dns:
+        common = ("--dns", f"{dns.address[0]}:{dns.address[1]}", "--mx-port", str(base + OFFSETS["smtp"]), "--workers", "1")
+
+        def journey() -> None:
+            with (
+                dev(tmp_path / "a", "--host", "127.0.1.1", "--domain", "a.test", *common, base=base) as a,
+                dev(tmp_path / "b", "--host", "127.0.1.2", "--domain", "b.test", *common, base=base) as b,
+            ):
+                a.send("alice@a.test", "bob@b.test", "there")
+                wait_for_subject(b, "bob@b.test", "there")
+                b.send("alice@b.test", "bob@a.test", "and back")
+                wait_for_subject(a, "bob@a.test", "and back")
+                a.send("alice@a.test", "x@null.test", "to nobody")
+                wait_for_subject(a, "alice@a.test", "not delivered")
+                assert b.log().count("error") == 0
+
+        await asyncio.to_thread(journey)
+
+
+def wait_for_subject(server: Dev, address: str, words: str) -> None:
+    deadline = time.monotonic() + 30
+    while not any(words.casefold() in subject.casefold() for subject in server.subjects(address)):
+        assert time.monotonic() < deadline, (server.subjects(address), server.log())
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
