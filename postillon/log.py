@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import queue
 import re
 import threading
 import time
@@ -17,44 +16,58 @@ import traceback
 from typing import Any
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
+GATHER_S = 0.05
 _NAMES = {DEBUG: "debug", INFO: "info", WARNING: "warning", ERROR: "error"}
 _PLAIN = re.compile(r"[A-Za-z0-9_.:@/+<>,\[\]-]+")
 
 
 class _Sink:
-    """One per process. Lines beyond *bound* waiting are dropped and counted rather than held in memory."""
+    """One per process. Lines are gathered for a moment and written together, so that a busy server's loop is not interrupted
+    for each. Lines beyond *bound* waiting are dropped and counted rather than held in memory.
+    """
 
     def __init__(self, bound: int = 10_000) -> None:
         self.level = INFO
         self.fd = 2
         self._bound = bound
         self._dropped = 0
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._lines: list[str] = []
+        self._something = threading.Event()
+        self._ended = False
         self._thread: threading.Thread | None = None
 
     def write(self, line: str) -> None:
         if self._thread is None:
+            self._ended = False
             self._thread = threading.Thread(target=self._run, name="log", daemon=True)
             self._thread.start()
             atexit.register(self.close)
-        if self._lines.qsize() < self._bound:
-            self._lines.put(line)
-        else:
+        if len(self._lines) >= self._bound:
             self._dropped += 1
+            return
+        self._lines.append(line)
+        if not self._something.is_set():
+            self._something.set()
 
     def _run(self) -> None:
-        while (line := self._lines.get()) is not None:
+        while not self._ended:
+            self._something.wait()
+            if not self._ended:
+                time.sleep(GATHER_S)
+            self._something.clear()
+            lines, self._lines = self._lines, []
             if self._dropped:
-                line += f"{_stamp()} warning log lines dropped count={self._dropped}\n"
+                lines.append(f"{_stamp()} warning log lines dropped count={self._dropped}\n")
                 self._dropped = 0
             try:
-                os.write(self.fd, line.encode("utf-8", "backslashreplace"))
+                os.write(self.fd, "".join(lines).encode("utf-8", "backslashreplace"))
             except OSError:  # nobody reads our log any more; mail goes on
                 continue
 
     def close(self) -> None:
         if self._thread is not None:
-            self._lines.put(None)
+            self._ended = True
+            self._something.set()
             self._thread.join(2)
             self._thread = None
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
@@ -70,8 +70,11 @@ class Database(Protocol):
     and it touches nothing outside. `write` returns after the commit is on stable storage. Raises `Unavailable`.
     """
 
-    async def write(self, work: Work[T], accounts: Sequence[AccountId] = ()) -> T:
-        """Run *work* and commit. *accounts* are those whose mail data it changes. Cancelling the caller is no rollback."""
+    async def write(self, work: Work[T], accounts: Sequence[AccountId] = (), *, heavy: bool = False) -> T:
+        """Run *work* and commit. *accounts* are those whose mail data it changes. Cancelling the caller is no rollback.
+
+        *heavy*: it may take more than some milliseconds (hundreds of rows), so it must not run on the event loop.
+        """
         ...
 
     async def read(self, work: Work[T]) -> T:
@@ -145,6 +148,8 @@ class Found:
     accounts: tuple[AccountId, ...] = ()
     remote: tuple[Address, ...] = ()
     detail: str | None = None
+    free: int = field(default=0, compare=False)
+    """Octets that the roomiest of *accounts* can still take; negative over quota."""
 
 
 class Directory(Protocol):

@@ -53,7 +53,8 @@ def find(tx: Tx, address: Address) -> Found:
             found = _Expansion(seen={address.key})
             _follow(tx, hit, found, MAX_DEPTH)
             if found.accounts or found.remote:
-                return Found(FindKind.LOCAL, tuple(found.accounts), tuple(found.remote.values()), hit.detail)
+                free = max((accounts.free(tx, account) for account in found.accounts), default=0)
+                return Found(FindKind.LOCAL, tuple(found.accounts), tuple(found.remote.values()), hit.detail, free)
     return UNKNOWN
 
 
@@ -64,7 +65,7 @@ def postmaster(tx: Tx, domains: tuple[str, ...] = ()) -> Found:
         if found.kind is FindKind.LOCAL:
             return found
     first = accounts.first_account_of_all(tx)
-    return Found(FindKind.LOCAL, (first,)) if first is not None else UNKNOWN
+    return Found(FindKind.LOCAL, (first,), free=accounts.free(tx, first)) if first is not None else UNKNOWN
 
 
 def owns(tx: Tx, account: AccountId, address: Address) -> bool:

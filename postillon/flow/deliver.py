@@ -145,8 +145,3 @@ def _handed_on(recipient: Recipient, target: Address) -> Recipient:
     if target == recipient.address:
         return recipient
     return replace(recipient, address=target, original=recipient.original or f"rfc822;{recipient.address}")
-
-
-def over_quota_for_all(quotas: Sequence[tuple[int, int]], size: int) -> bool:
-    """Whether none of the accounts (used, quota) has room for *size* octets more."""
-    return bool(quotas) and all(used + size > quota for used, quota in quotas)

@@ -15,7 +15,7 @@ from ..model.plan import Plan, Receipt
 from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
 from . import accept
-from .deliver import Copies, Deliverer, FlowSettings, over_quota_for_all
+from .deliver import Copies, Deliverer, FlowSettings
 from .judge import judge_sender
 from .plan import Opinion, Wish, decide
 
@@ -44,9 +44,8 @@ class Receiver:
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL. Raises Refusal."""
-        sender = envelope.sender
-        if sender is not None and not await self._directory.is_local_domain(sender.domain):
-            await judge_sender(self._resolver, sender.domain)
+        if envelope.sender is not None:
+            await judge_sender(self._resolver, envelope.sender.domain)
 
     async def recipient(self, client: Client, envelope: Envelope, recipient: Recipient | None) -> Accepted:
         """At RCPT; None is the bare `<Postmaster>`. Raises Refusal: unknown, no relay, over quota."""
@@ -59,7 +58,7 @@ class Receiver:
             found = await self._directory.find(recipient.address)
         if found.kind is FindKind.FOREIGN:
             raise NotPermitted("Relaying denied: that domain is not served here", status="5.7.1")
-        await check_local(self._directory, found, recipient, envelope.size or 0)
+        check_local(found, recipient, envelope.size or 0)
         return Accepted(recipient, found.accounts, found.remote, found.detail)
 
     async def _named(self, found: Found) -> Recipient:
@@ -91,12 +90,11 @@ class Receiver:
         self._store.confirm(accept.accept_key(incoming.client.address, incoming.envelope, incoming.body))
 
 
-async def check_local(directory: Directory, found: Found, recipient: Recipient, size: int) -> None:
+def check_local(found: Found, recipient: Recipient, size: int) -> None:
     """Raises NotFound for an address that leads nowhere, OverQuota when nobody it leads to has room for *size* octets."""
     if found.kind is FindKind.UNKNOWN:
         raise NotFound(f"No such mailbox here: <{recipient.address}>", status="5.1.1")
-    accounts = [await directory.account(account) for account in found.accounts]
-    if not found.remote and over_quota_for_all([(account.used, account.quota) for account in accounts], max(size, 1)):
+    if found.accounts and not found.remote and found.free < max(size, 1):
         raise OverQuota("The mailbox is full; try again later")
 
 
@@ -114,25 +112,21 @@ def received_field(incoming: Incoming, hostname: str) -> bytes:
 
 
 def note_accepted(incoming: Incoming, receipt: Receipt, started: float) -> None:
-    """The stage's line in the log."""
+    """The stage's line in the log, with the copy's place; a line for each copy if there are several."""
+    name = accept.message_name(incoming)
+    places = [{"account": filed.account, "mailbox": filed.mailbox, "uid": filed.uid} for filed in receipt.filed]
     log.info(
         "message accepted again" if receipt.repeated else "message accepted",
         session=incoming.client.session,
-        message=accept.message_name(incoming),
+        message=name,
         peer=incoming.client.address,
-        account=incoming.client.login or "-",
+        login=incoming.client.login or "-",
         sender=incoming.envelope.sender or "<>",
         recipients=len(incoming.accepted),
         size=incoming.body.size,
-        filed=len(receipt.filed),
-        queued=len(receipt.queued),
+        queued=",".join(map(str, receipt.queued)) or "-",
         ms=round((time.monotonic() - started) * 1000, 1),
+        **(places[0] if len(places) == 1 else {"filed": len(places)}),
     )
-    for filed in receipt.filed:
-        log.info(
-            "message filed",
-            message=accept.message_name(incoming),
-            account=filed.account,
-            mailbox=filed.mailbox,
-            uid=filed.uid,
-        )
+    for place in places if len(places) > 1 else ():
+        log.info("message filed", message=name, **place)

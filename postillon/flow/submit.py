@@ -62,7 +62,7 @@ class Submitter:
                     "This server sends no mail to other domains: it has no route there and no DNS to find one", status="5.7.1"
                 )
             return Accepted(recipient, remote=(recipient.address,))
-        await check_local(self._directory, found, recipient, envelope.size or 0)
+        check_local(found, recipient, envelope.size or 0)
         return Accepted(recipient, found.accounts, found.remote, found.detail)
 
     async def _local_account(self, accounts: tuple[AccountId, ...]) -> Account:

@@ -80,7 +80,7 @@ class PostgresDatabase:
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="db-write")
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="db-read")
 
-    async def write(self, work: Work[T], accounts: Sequence[AccountId] = ()) -> T:
+    async def write(self, work: Work[T], accounts: Sequence[AccountId] = (), *, heavy: bool = False) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         job = Job(work, sorted(set(accounts)), future, loop)

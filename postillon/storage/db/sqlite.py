@@ -1,9 +1,12 @@
 """The embedded database: one SQLite file in WAL mode, shared by the workers of a machine.
 
-One writer thread per worker groups the works that wait into one transaction, with a savepoint each, so that one sync carries
-many messages. Between workers a kernel lock (flock, on a file that each opened itself) decides who is next, because SQLite's
-own busy handler is unfair. Readers never wait. Nothing else may open the database files: closing such a handle would drop
-SQLite's locks.
+Works that wait are grouped into one transaction, with a savepoint each, so that one sync carries many messages. Short works
+run on the event loop itself and only the COMMIT, which waits for the disk, is a thread's: SQLite lets go of Python's lock at
+every statement, and a thread that has to win it back from a busy loop each time costs more than the statements. Works that
+are declared heavy run in the thread whole.
+
+Between workers a kernel lock (flock, on a file that each opened itself) decides who is next, because SQLite's own busy handler
+is unfair. Readers never wait. Nothing else may open the database files: closing such a handle would drop SQLite's locks.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -32,7 +36,7 @@ OLDEST_SAFE = (3, 51, 3)
 """Earlier versions can corrupt a WAL database that several connections write and checkpoint at once."""
 
 MAX_WORKS = 64
-MAX_BATCH_S = 0.020
+MAX_BATCH_S = 0.005
 CHECKPOINT_OCTETS = 4 << 20
 RESTART_OCTETS = 48 << 20
 
@@ -115,46 +119,55 @@ class SqliteDatabase:
         self._publish = publish
         self._synchronous = synchronous
         self._checkpoints = checkpoints
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._waiting: deque[Job] = deque()
+        self._is_busy = False
+        """A transaction is under way, on the loop or in the thread; never two."""
+        self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._connections: list[apsw.Connection] = []
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="db-read")
-        self._writer = threading.Thread(target=self._write_loop, name="db-write", daemon=True)
+        self._thread = threading.Thread(target=self._obey, name="db-write", daemon=True)
         self._checkpointer = threading.Thread(target=self._checkpoint_loop, name="db-checkpoint", daemon=True)
         self._peeker: apsw.Connection | None = None
+        self._writer: apsw.Connection | None = None
         self._lock_fd = -1
         self._closed = False
         self._ended = threading.Event()
         self.writing_since: float = 0
-        """Monotonic time since when the writer holds the lock; 0 while it does not. For whoever watches the worker."""
+        """Monotonic time since when we hold the lock; 0 while we do not. For whoever watches the worker."""
 
     def open(self) -> SqliteDatabase:
-        """Open the file (made if it is not there) and start the writer. Raises Unavailable."""
+        """Open the file (made if it is not there). Raises Unavailable."""
         self._lock_fd = os.open(self._path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._peeker = self._connect()
+        self._writer = self._connect()
         os.chmod(self._path, 0o600)
-        self._writer.start()
+        self._thread.start()
         if self._checkpoints:
             self._checkpointer.start()
         return self
 
     def _connect(self, readonly: bool = False) -> apsw.Connection:
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)  # journal_mode and friends may write
+        fd = os.open(self._path + ".lock", os.O_RDWR | os.O_CLOEXEC)  # of its own: our writer may hold the other one
+        fcntl.flock(fd, fcntl.LOCK_EX)  # journal_mode and friends may write
         try:
             connection = connect(self._path, synchronous=self._synchronous, readonly=readonly)
         finally:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+            os.close(fd)
         self._connections.append(connection)
         return connection
 
     # --- the seam --------------------------------------------------------------------------------------------------
 
-    async def write(self, work: Work[T], accounts: Sequence[AccountId] = ()) -> T:
+    async def write(self, work: Work[T], accounts: Sequence[AccountId] = (), *, heavy: bool = False) -> T:
         if self._closed:
             raise Unavailable("The mail store is closing")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(Job(work, accounts, future, loop))
+        self._waiting.append(Job(work, accounts, future, loop, heavy))
+        if not self._is_busy:
+            self._is_busy = True
+            loop.call_soon(self._next_turn, loop)  # not at once: who else runs in this turn of the loop may join
         return await future
 
     async def read(self, work: Work[T]) -> T:
@@ -175,82 +188,119 @@ class SqliteDatabase:
         if self._closed:
             return
         self._closed = True
-        self._jobs.put(None)
-        await asyncio.to_thread(self._writer.join, 10)
+        while self._is_busy:  # noqa: ASYNC110 - once at the end; an Event would cost at each commit
+            await asyncio.sleep(0.002)
+        self._orders.put(None)
         self._ended.set()
-        if self._checkpoints:
-            await asyncio.to_thread(self._checkpointer.join, 10)
+        for thread in (self._thread, self._checkpointer):
+            if thread.is_alive():
+                await asyncio.to_thread(thread.join, 10)
         self._readers.shutdown(wait=True)
-        self._peeker = None
+        self._peeker = self._writer = None
         for connection in self._connections:
             connection.close()
         os.close(self._lock_fd)
 
-    # --- the writer ------------------------------------------------------------------------------------------------
+    # --- transactions: on the loop ---------------------------------------------------------------------------------
 
-    def _write_loop(self) -> None:
-        connection = self._connect()
-        while (job := self._jobs.get()) is not None:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-            self.writing_since = time.monotonic()
-            try:
-                jobs, last = self._transaction(connection, job)
-            finally:
-                self.writing_since = 0
-                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
-            for loop in {job.loop for job in jobs}:
-                _call(loop, [job for job in jobs if job.loop is loop], self._publish)
-            if last:
-                return
+    def _next_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin a transaction with what waits, or rest."""
+        if not self._waiting:
+            self._is_busy = False
+        elif self._waiting[0].heavy:
+            job = self._waiting.popleft()
+            self._orders.put(lambda: self._whole(loop, [job]))
+        elif self._lock(wait=False):
+            self._batch(loop)
+        else:
+            self._orders.put(lambda: self._wait_for_lock(loop))
 
-    def _transaction(self, connection: apsw.Connection, first: Job) -> tuple[list[Job], bool]:
-        """Run *first* and what queues up meanwhile in one transaction; (jobs done, whether we were told to stop)."""
-        jobs: list[Job] = []
-        job: Job | None = first
-        last = False
-        deadline = time.monotonic() + MAX_BATCH_S
+    def _batch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the works that wait, on the loop, and leave the COMMIT to the thread."""
+        assert self._writer is not None
+        self.writing_since = time.monotonic()
+        deadline = self.writing_since + MAX_BATCH_S
+        jobs = [self._waiting.popleft()]
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            while job is not None:
-                jobs.append(job)
-                if not _run_in_savepoint(connection, job):
-                    # SQLite rolled back everything (disk full, interrupt): nothing of this batch stands.
-                    return self._one_by_one(connection, jobs), last
-                job = None
-                if len(jobs) < MAX_WORKS and time.monotonic() < deadline:
-                    job, last = self._next()
-            connection.execute("COMMIT")
+            self._writer.execute("BEGIN IMMEDIATE")
         except apsw.Error as error:
-            self._failed(connection, jobs or [first], error)
-            return jobs or [first], last
-        return jobs, last
+            self._failed(jobs, error)
+            self._unlock()
+            loop.call_soon(self._done, loop, jobs)
+            return
+        stands = _run_in_savepoint(self._writer, jobs[0])
+        while stands and self._waiting and not self._waiting[0].heavy:
+            if len(jobs) >= MAX_WORKS or time.monotonic() > deadline:
+                break
+            jobs.append(self._waiting.popleft())
+            stands = _run_in_savepoint(self._writer, jobs[-1])
+        if stands:
+            self._orders.put(lambda: self._commit(loop, jobs))
+        else:
+            # SQLite rolled back everything (disk full, interrupt): nothing of this batch stands.
+            self._orders.put(lambda: self._whole(loop, jobs, is_locked=True))
 
-    def _next(self) -> tuple[Job | None, bool]:
+    def _done(self, loop: asyncio.AbstractEventLoop, jobs: list[Job]) -> None:
+        finish(jobs, self._publish)
+        self._next_turn(loop)
+
+    # --- transactions: in the thread -------------------------------------------------------------------------------
+
+    def _obey(self) -> None:
+        while (order := self._orders.get()) is not None:
+            order()
+
+    def _wait_for_lock(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._lock(wait=True)
+        if not _call(loop, self._batch, loop):
+            self._unlock()
+
+    def _commit(self, loop: asyncio.AbstractEventLoop, jobs: list[Job]) -> None:
+        assert self._writer is not None
         try:
-            job = self._jobs.get_nowait()
-        except queue.Empty:
-            return None, False
-        return job, job is None
+            self._writer.execute("COMMIT")
+        except apsw.Error as error:
+            self._failed(jobs, error)
+        self._unlock()
+        _call(loop, self._done, loop, jobs)
 
-    def _one_by_one(self, connection: apsw.Connection, jobs: list[Job]) -> list[Job]:
+    def _whole(self, loop: asyncio.AbstractEventLoop, jobs: list[Job], is_locked: bool = False) -> None:
+        """Each of *jobs* in a transaction of its own."""
+        assert self._writer is not None
+        if not is_locked:
+            self._lock(wait=True)
+            self.writing_since = time.monotonic()
         for job in jobs:
             job.error, job.topics = None, ()
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                if _run_in_savepoint(connection, job):
-                    connection.execute("COMMIT")
+                self._writer.execute("BEGIN IMMEDIATE")
+                if _run_in_savepoint(self._writer, job):
+                    self._writer.execute("COMMIT")
             except apsw.Error as error:
-                self._failed(connection, [job], error)
-        return jobs
+                self._failed([job], error)
+        self._unlock()
+        _call(loop, self._done, loop, jobs)
 
-    def _failed(self, connection: apsw.Connection, jobs: list[Job], error: apsw.Error) -> None:
+    def _lock(self, *, wait: bool) -> bool:
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(self) -> None:
+        self.writing_since = 0
+        fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+
+    def _failed(self, jobs: list[Job], error: apsw.Error) -> None:
         """BEGIN or COMMIT failed. Where it is unclear whether the commit stands, nobody may be answered: we end."""
         if isinstance(error, apsw.IOError):
             log.error("commit outcome unclear; this worker ends so that a new one sees what is on the disk", reason=str(error))
             flush()
             os._exit(70)
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        assert self._writer is not None
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
         for job in jobs:
             job.error = job.error or _translated(error)
             job.topics = ()
@@ -324,8 +374,10 @@ def _translated(error: apsw.Error) -> Refusal:
     return Unavailable("The mail store has a problem; try again later", detail=f"{type(error).__name__}: {error}")
 
 
-def _call(loop: asyncio.AbstractEventLoop, jobs: list[Job], publish: Publish) -> None:
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> bool:
+    """Run on the loop. False: it has ended; what was committed stands, nobody is left to hear of it."""
     try:
-        loop.call_soon_threadsafe(finish, jobs, publish)
-    except RuntimeError:  # the loop has ended; the work stands, nobody is left to hear of it
-        log.debug("commit after the loop ended", works=len(jobs))
+        loop.call_soon_threadsafe(function, *arguments)
+    except RuntimeError:
+        return False
+    return True

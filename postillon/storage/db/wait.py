@@ -22,6 +22,7 @@ class Job:
     accounts: Sequence[AccountId]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    heavy: bool = False
     result: Any = None
     error: BaseException | None = None
     topics: tuple[int, ...] = ()

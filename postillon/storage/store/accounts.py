@@ -229,6 +229,12 @@ def set_state(tx: Tx, account_id: AccountId, state: AccountState) -> None:
     tx.modseq(account_id)  # wakes its sessions, which look at the state
 
 
+def free(tx: Tx, account_id: AccountId) -> int:
+    """Octets until the quota is reached; negative beyond it."""
+    row = tx.one("SELECT quota - used FROM account_state WHERE account_id = ?", account_id)
+    return int(row[0]) if row else 0
+
+
 def set_quota(tx: Tx, account_id: AccountId, quota: int) -> None:
     tx.run("UPDATE account_state SET quota = ? WHERE account_id = ?", quota, account_id)
 

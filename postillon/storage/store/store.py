@@ -27,6 +27,8 @@ from .mailboxes import Path
 
 READ_AT_ONCE = 16 << 20
 """Octets that `read_many` returns at most in one call."""
+LIGHT = 50
+"""Messages up to which a change is quick enough for the event loop."""
 REAP_AFTER_S = 90
 FORGET_ACCEPTED_S = 3600
 
@@ -120,7 +122,7 @@ class Store:
             while rows := emails.snapshot(tx, account, mailbox, 0, STEP):
                 emails.move(tx, account, mailbox, [row[0] for row in rows], target, now)
 
-        await self.database.write(work, (account,))
+        await self.database.write(work, (account,), heavy=True)
 
     async def subscribe(self, principal: Principal, account: AccountId, path: Path, on: bool) -> None:
         _check(principal, account)
@@ -216,7 +218,7 @@ class Store:
             def work(tx: Tx, part: Sequence[int] = part) -> FlagResult:
                 return emails.store_flags(tx, account, mailbox, part, op, flags, keywords, unchanged_since)
 
-            step = await self.database.write(work, (account,))
+            step = await self.database.write(work, (account,), heavy=len(part) > LIGHT)
             result = FlagResult(step.modseq, result.changed + step.changed, result.failed + step.failed)
         return result
 
@@ -232,7 +234,7 @@ class Store:
         def work(tx: Tx) -> tuple[int, list[Uid]]:
             return _append(tx, account, mailbox, items, new, now)
 
-        return await self.database.write(work, (account,))
+        return await self.database.write(work, (account,), heavy=len(items) > LIGHT)
 
     async def copy(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int], to_mailbox: MailboxId
@@ -240,7 +242,9 @@ class Store:
         """All or none. Raises NotFound (the target), OverQuota, LimitReached."""
         _check(principal, account)
         now = self._clock.now()
-        return await self.database.write(lambda tx: emails.copy(tx, account, mailbox, uids, to_mailbox, now), (account,))
+        return await self.database.write(
+            lambda tx: emails.copy(tx, account, mailbox, uids, to_mailbox, now), (account,), heavy=len(uids) > LIGHT
+        )
 
     async def move(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int], to_mailbox: MailboxId
@@ -248,7 +252,9 @@ class Store:
         """All or none; the source is expunged in the same transaction (RFC 6851)."""
         _check(principal, account)
         now = self._clock.now()
-        return await self.database.write(lambda tx: emails.move(tx, account, mailbox, uids, to_mailbox, now), (account,))
+        return await self.database.write(
+            lambda tx: emails.move(tx, account, mailbox, uids, to_mailbox, now), (account,), heavy=len(uids) > LIGHT
+        )
 
     async def expunge(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int] | None
@@ -262,7 +268,7 @@ class Store:
             found = emails.deleted_uids(tx, account, mailbox, uids, STEP)
             return emails.remove(tx, account, mailbox, found, now) if found else []
 
-        while step := await self.database.write(work, (account,)):
+        while step := await self.database.write(work, (account,), heavy=True):
             removed += step
             if len(step) < STEP:
                 break
@@ -279,7 +285,7 @@ class Store:
             def work(tx: Tx, part: Sequence[int] = part) -> list[Uid]:
                 return emails.remove(tx, account, mailbox, part, now)
 
-            removed += await self.database.write(work, (account,))
+            removed += await self.database.write(work, (account,), heavy=len(part) > LIGHT)
         return removed
 
     # --- bodies and plans ------------------------------------------------------------------------------------------
@@ -449,7 +455,7 @@ class Store:
             janitor.forget(tx, now - FORGET_ACCEPTED_S)
             return janitor.reap(tx, now - REAP_AFTER_S, now)
 
-        count, files = await self.database.write(work)
+        count, files = await self.database.write(work, heavy=True)
         if files:
             await self._blobs.delete(files)
         return count

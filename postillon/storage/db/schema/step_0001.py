@@ -58,12 +58,13 @@ STATEMENTS = (
     """CREATE TABLE blob_ref (
         blob_id INT NOT NULL REFERENCES blob (blob_id), kind INT NOT NULL, holder INT NOT NULL,
         PRIMARY KEY (blob_id, kind, holder)) -- narrow""",
-    # created: modseq; copies: how many placements there are. Wide columns last.
+    # created: modseq; copies: how many placements there are. Wide columns last. Ids are made in order of time, so rows are
+    # appended and no further index is needed; every statement names the account all the same.
     """CREATE TABLE email (
-        account_id INT NOT NULL, email_id INT NOT NULL, blob_id INT NOT NULL, blob_size INT NOT NULL, size INT NOT NULL,
-        received INT NOT NULL, zone INT NOT NULL, sent INT NOT NULL, thread_id INT NOT NULL, created INT NOT NULL,
-        copies INT NOT NULL, recipe BYTES NOT NULL, overview BYTES NOT NULL, structure BYTES NOT NULL,
-        PRIMARY KEY (account_id, email_id))""",
+        email_id INT NOT NULL PRIMARY KEY, account_id INT NOT NULL, blob_id INT NOT NULL, blob_size INT NOT NULL,
+        size INT NOT NULL, received INT NOT NULL, zone INT NOT NULL, sent INT NOT NULL, thread_id INT NOT NULL,
+        created INT NOT NULL, copies INT NOT NULL, recipe BYTES NOT NULL, overview BYTES NOT NULL,
+        structure BYTES NOT NULL)""",
     # Hashes of Message-IDs seen in an account's mail, for threads (RFC 8621 §3).
     """CREATE TABLE thread_ref (
         account_id INT NOT NULL, hash INT NOT NULL, thread_id INT NOT NULL, PRIMARY KEY (account_id, hash)) -- narrow""",
