@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ssl
 
+from . import exporter
 from .tls import ServerContext, end_point
 
 
 def channel_binding(tls: ssl.SSLObject, kind: str) -> bytes | None:
     """The binding of *kind* for a finished handshake, or None where it is not sound or not to be had.
 
-    `tls-server-end-point` (RFC 5929 §4) and `tls-unique` (RFC 5929 §3, never on TLS 1.3, which has none).
+    `tls-exporter` (RFC 9266; TLS 1.3 only), `tls-server-end-point` (RFC 5929 §4) and `tls-unique` (RFC 5929 §3; TLS 1.2
+    only, 1.3 has none).
     """
     if kind == "tls-server-end-point":
         return _server_end_point(tls)
+    if kind == "tls-exporter":
+        return exporter.exported(tls)
     if kind == "tls-unique" and tls.version() == "TLSv1.2":
         return tls.get_channel_binding("tls-unique")
     return None

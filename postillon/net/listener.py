@@ -42,13 +42,14 @@ def bind(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
     *reuse_port*: more sockets may be bound to the same port, and the kernel spreads connections over them. Raises OSError.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _keep_alive(sock)
         sock.bind((host, port))
         sock.listen(BACKLOG)
@@ -60,7 +61,7 @@ def bind(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
 
 
 def _keep_alive(sock: socket.socket) -> None:
-    """Accepted connections inherit it: an IDLE client that vanished is noticed after about nine minutes."""
+    """Accepted connections inherit it, like TCP_NODELAY: an IDLE client that vanished is noticed after about nine minutes."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (("TCP_KEEPIDLE", 240), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5)):
         if hasattr(socket, option):

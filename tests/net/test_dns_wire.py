@@ -106,7 +106,7 @@ def test_the_most_expensive_message_is_cheap():
     question = wire.question(wire.wire_name("a.test"), wire.MX)
     data = bytearray(b"\0\7\x80\0\0\1" + (300).to_bytes(2, "big") + bytes(4) + question)
     start = len(data) + 11
-    data += b"\0\0\x10\0\1\0\0\0\1" + (2 * 126 + 1 + 2 * 30).to_bytes(2, "big") + b"\1a" * 126 + b"\0"
+    data += b"\0\xff\0\0\1\0\0\0\1" + (2 * 126 + 1 + 2 * 30).to_bytes(2, "big") + b"\1a" * 126 + b"\0"
     last = start
     for _ in range(30):
         data += (0xC000 | last).to_bytes(2, "big")
@@ -114,10 +114,7 @@ def test_the_most_expensive_message_is_cheap():
     for _ in range(299):
         data += (0xC000 | last).to_bytes(2, "big") + b"\0\x0c\0\1\0\0\0\1\0\2" + (0xC000 | last).to_bytes(2, "big")
     before = time.process_time()
-    try:
-        wire.parse(bytes(data))
-    except wire.BadMessage:
-        pass
+    assert len(wire.parse(bytes(data)).answers) == 299
     assert time.process_time() - before < 0.5
 
 

@@ -4,6 +4,8 @@ import asyncio
 import asyncio.sslproto
 import hashlib
 import os
+import re
+import shutil
 import socket
 import ssl
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from postillon.net import exporter
 from postillon.net.certificates import make_certificate
 from postillon.net.listener import bind, serve
 from postillon.net.stream import SLICE, InjectedPlaintext, Stream, connect
@@ -417,7 +420,36 @@ async def test_channel_bindings_are_the_same_on_both_sides(server_tls, directory
     kinds = ("tls-server-end-point", "tls-unique", "tls-exporter", "no-such-thing")
     assert [server.channel_binding(kind) for kind in kinds] == [client.channel_binding(kind) for kind in kinds]
     assert (server.channel_binding("tls-unique") is not None) == (version == ssl.TLSVersion.TLSv1_2)
+    exported = server.channel_binding("tls-exporter")
+    assert (exported is not None) == (version == ssl.TLSVersion.TLSv1_3 and exporter.check())
+    assert exported is None or len(exported) == 32
     client.abort()
+    await listener.close(1)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+async def test_the_exported_binding_is_what_openssl_says(server_tls):
+    async def session(stream: Stream) -> None:
+        await stream.send((stream.channel_binding("tls-exporter") or b"").hex().encode() + b"\r\n")
+        await stream.receive(timeout_s=5)
+
+    listener = await serve(bind("127.0.0.1", 0), session, tls=server_tls)
+    arguments = ["-connect", f"127.0.0.1:{listener.port}", "-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32"]
+    process = await asyncio.create_subprocess_exec(
+        "openssl", "s_client", "-ign_eof", *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    ours, theirs = "", ""
+    async with asyncio.timeout(10):
+        while not (ours and theirs):
+            line = (await process.stdout.readline()).decode().strip()
+            if line.startswith("Keying material: "):
+                theirs = line.split(": ")[1].lower()
+            elif re.fullmatch("[0-9a-f]{64}", line):
+                ours = line
+    assert ours == theirs
+    process.terminate()
+    await process.wait()
     await listener.close(1)
 
 
