@@ -204,8 +204,11 @@ class QueueWorker:
     # --- attempts -------------------------------------------------------------------------------------------------
 
     def _start_all(self) -> None:
-        for key, destination in self._destinations.items():
-            self._start(key, destination)
+        for key, destination in list(self._destinations.items()):
+            if destination.waiting and destination.has_room:
+                # Who is served goes to the end of the line, so that all get their turn when there is not room for all.
+                self._destinations[key] = self._destinations.pop(key)
+                self._start(key, destination)
 
     def _start(self, key: str, destination: Destination) -> None:
         while destination.waiting and destination.has_room:

@@ -365,6 +365,17 @@ async def test_a_host_that_breaks_off_means_the_next_host(sink: Start, given: di
     assert not first.received
 
 
+async def test_ipv6_comes_first_and_ipv4_where_nobody_answers_there(sink: Start):
+    table = {"there.test": {"a": ["127.0.0.11"], "aaaa": ["::1"]}}
+    six = await sink("::1")
+    four = await sink("127.0.0.11", six.port)
+    (outcome,) = await one(six, table=table)
+    assert (outcome.kind, outcome.remote) == (DELIVERED, "there.test [::1]")
+    await six.stop()
+    (outcome,) = await one(four, table=table)
+    assert (outcome.kind, outcome.remote) == (DELIVERED, "there.test [127.0.0.11]")
+
+
 async def test_silence_means_the_next_host(sink: Start):
     async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220-still\r\n220-")

@@ -77,6 +77,38 @@ class Post:
         return dict.fromkeys(range(len(names)), outcome)
 
 
+class Watched:
+    """A store that tells how often it was asked, and is away when it is told so: each of *failures* fails once."""
+
+    def __init__(self, store: Store, failures: Sequence[str] = ()) -> None:
+        self._store = store
+        self.failures = list(failures)
+        self.asked: Counter[str] = Counter()
+        self._news = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        async def watched(*arguments: Any, **options: Any) -> Any:
+            if name in self.failures:
+                self.failures.remove(name)
+                raise Unavailable("the database is away", detail=name)
+            found = await method(*arguments, **options)
+            self.asked[name] += 1
+            self._news.set()
+            return found
+
+        return watched
+
+    async def again(self, name: str, times: int = 2) -> None:
+        """Returns after *times* more answers to *name*."""
+        goal = self.asked[name] + times
+        async with asyncio.timeout(10):
+            while self.asked[name] < goal:
+                self._news.clear()
+                await self._news.wait()
+
+
 @dataclass
 class Filing:
     """Files local copies, as the deliverer does: the entry is settled with its copy."""
@@ -180,9 +212,9 @@ async def test_what_waits_is_delivered_and_leaves_the_queue(office: Office):
 
 
 async def test_what_comes_in_is_tried_at_once(office: Office):
-    post = Post()
-    async with working(office, post, settings=QueueSettings(idle_s=60)):
-        await asyncio.sleep(0.05)
+    post, watched = Post(), Watched(office.store)
+    async with working(office, post, settings=QueueSettings(idle_s=60), store=watched):
+        await watched.again("next_due", 1)
         started = asyncio.get_running_loop().time()
         await enqueue(office, "bob@there.test")
         await until(lambda: post.delivered)
@@ -272,15 +304,15 @@ async def test_a_dead_destination_rests_and_what_waits_for_it_is_put_off(office:
 
 
 async def test_a_deferred_recipient_is_due_again_later(office: Office):
-    post = Post(outcomes={"busy.test": DEFERRED})
+    post, watched = Post(outcomes={"busy.test": DEFERRED}), Watched(office.store)
     await enqueue(office, "bob@busy.test")
-    async with working(office, post, settings=QueueSettings(idle_s=0.05)):
+    async with working(office, post, settings=QueueSettings(idle_s=0.02), store=watched):
         await until(lambda: all_tried(office, 1))
         (view,) = await office.store.queue_views()
         assert (view.due, view.last_answer) == (office.clock.now() + 1800, "4.2.1 busy")
         post.outcomes.clear()
         office.clock.at += 1799
-        await asyncio.sleep(0.2)
+        await watched.again("next_due")
         assert not post.delivered
         office.clock.at += 1
         await until(lambda: empty(office))
@@ -307,12 +339,13 @@ async def test_local_copies_are_filed_one_by_one(office: Office):
 async def test_an_attempt_longer_than_its_lease_is_not_made_twice(office: Office):
     post = Post(doors={"slow.test": asyncio.Event()})
     await enqueue(office, "bob@slow.test")
-    settings = QueueSettings(renew_s=0.02, idle_s=0.02)
-    async with working(office, post, settings=settings):
+    settings, watched = QueueSettings(renew_s=0.02, idle_s=0.02), Watched(office.store)
+    async with working(office, post, settings=settings, store=watched):
         await until(lambda: post.attempts)
         for _ in range(5):
             office.clock.at += 250  # less than a lease, more than one altogether
-            await asyncio.sleep(0.1)
+            await watched.again("renew")
+            await watched.again("next_due")
         assert len(post.attempts) == 1
         post.doors["slow.test"].set()
         await until(lambda: empty(office))
@@ -321,9 +354,9 @@ async def test_an_attempt_longer_than_its_lease_is_not_made_twice(office: Office
 async def test_a_dead_workers_leases_run_out(office: Office):
     await enqueue(office, "bob@there.test")
     assert len(await office.store.lease(office.clock.now(), 10, 300)) == 1  # and then it died
-    post = Post()
-    async with working(office, post, settings=QueueSettings(idle_s=0.02), store=office.again()):
-        await asyncio.sleep(0.1)
+    post, watched = Post(), Watched(office.again())
+    async with working(office, post, settings=QueueSettings(idle_s=0.02), store=watched):
+        await watched.again("next_due")
         assert not post.attempts
         office.clock.at += 301
         await until(lambda: empty(office))
@@ -348,37 +381,17 @@ async def test_stopping_lets_running_attempts_end(office: Office):
     async with working(office, post) as worker:
         await until(lambda: post.attempts)
         worker.stop()
-        await asyncio.sleep(0.05)
         post.doors["slow.test"].set()
     assert await empty(office)
 
 
-class Flaky:
-    """A store whose database is away now and then."""
-
-    def __init__(self, store: Store, failures: Sequence[str]) -> None:
-        self._store = store
-        self.failures = list(failures)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self.failures:
-            self.failures.remove(name)
-
-            async def fails(*_: Any, **__: Any) -> Any:
-                raise Unavailable("the database is away", detail=name)
-
-            return fails
-        return getattr(self._store, name)
-
-
 @pytest.mark.parametrize("failure", ["lease", "next_due", "settle"])
 async def test_a_database_that_is_away_for_a_moment_loses_nothing(office: Office, failure: str):
-    post = Post()
-    flaky = Flaky(office.store, [failure])
+    post, watched = Post(), Watched(office.store, [failure])
     await enqueue(office, "bob@there.test")
-    async with working(office, post, store=flaky):
+    async with working(office, post, store=watched):
         await until(lambda: empty(office))
-    assert not flaky.failures
+    assert not watched.failures
     assert post.delivered == Counter({"bob@there.test": 1})
 
 
