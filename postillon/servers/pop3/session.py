@@ -161,13 +161,13 @@ class Session:
                 data = await self.stream.receive(self._waker, max(wait, 0.01))
             except TimeoutError:
                 self.log.debug("client timed out")
-                raise Hangup(err("Waited too long")) from None
+                raise Hangup from None  # RFC 1939 §3: nothing is removed and nothing is said
             if data:
                 if self._now() - self._welcomed_at > RECHECK_S:
                     await self.check_welcome()
                 return data
             if data is not None:
-                raise Hangup  # RFC 1939 §3: gone without QUIT, so nothing is removed
+                raise Hangup  # gone without QUIT, so nothing is removed
             if self._waker.is_set():
                 self._waker.clear()
                 await self.check_welcome()

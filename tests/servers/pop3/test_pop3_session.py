@@ -319,15 +319,13 @@ async def test_mail_that_arrives_does_not_disturb_the_session(office: Office) ->
     await caller.hang_up()
 
 
-async def test_silence_ends_the_session_and_removes_nothing(office: Office) -> None:
+async def test_silence_ends_the_session_without_a_word_and_removes_nothing(office: Office) -> None:
     await office.deliver(message(1))
     port = await office.listen(office.another(login_timeout_s=0.1, idle_timeout_s=0.3))
     caller = await Caller.dial(port)
-    assert await caller.line() == b"-ERR Waited too long\r\n"
     assert await caller.is_closed()
     caller = await (await Caller.dial(port)).login()
     assert (await caller.ask(b"DELE 1")).startswith(b"+OK")
-    assert await caller.line() == b"-ERR Waited too long\r\n"
     assert await caller.is_closed()
     assert await office.uids() == [1]
 
@@ -342,7 +340,7 @@ async def test_drops_of_octets_do_not_keep_a_stranger_connected(office: Office) 
 
     dripping = asyncio.ensure_future(drip())
     async with asyncio.timeout(5):
-        assert await caller.line() == b"-ERR Waited too long\r\n"
+        assert await caller.is_closed()
     dripping.cancel()
     await caller.hang_up()
 
