@@ -21,7 +21,11 @@ _SIMPLE = re.compile(
     rb"|([" + _ATEXT + rb".]++)@([A-Za-z0-9.-]++)) ?(?:, ?|$)"
 )  # fmt: skip
 _TOKEN = re.compile(
-    rb"([ \t\r\n]*+)(?:(=\?[^?\s]++\?[BbQq]\?[^?\s]*+\?=[" + _ATEXT + rb"]*+|[" + _ATEXT + rb']++)|"((?:[^"\\]|\\.)*+)("?)'
+    rb"([ \t\r\n]*+)(?:(=\?[^?\s\x00-\x1f]++\?[BbQq]\?[^?\s\x00-\x1f]*+\?=["
+    + _ATEXT
+    + rb"]*+|["
+    + _ATEXT
+    + rb']++)|"((?:[^"\\]|\\.)*+)("?)'
     rb"|(\[(?:[^\[\]\\]|\\.)*+\])|([(])|([<>@,;:.])|(.))",
     re.DOTALL,
 )
@@ -144,7 +148,7 @@ class _Reader:
                     self._defect("quoted string does not end")
                 yield _Token(_QUOTED, self._unquoted(match[3]), space)
             elif match.lastindex == 5:
-                yield _Token(_LITERAL, text, space)
+                yield _Token(_LITERAL, self._unquoted(text), space)
             elif match.lastindex == 6:
                 end = self._comment_end(value, at)
                 yield _Token(_COMMENT, self._unquoted(value[at : end - 1]), space)
@@ -155,7 +159,7 @@ class _Reader:
                 self._defect("character that is not allowed")
 
     def _unquoted(self, text: bytes) -> bytes:
-        """Text of a quoted string or comment without its backslashes, line ends and NUL."""
+        """Text of a quoted string, comment or literal without its backslashes, line ends and NUL."""
         if b"\\" in text:
             text = _QUOTED_PAIR.sub(rb"\1", text)
         if b"\0" in text:

@@ -170,8 +170,8 @@ def _recipient_block(one: Reported, zone: int, retry_until: int | None) -> bytes
         _field("Action", one.action),
         _field("Status", _status(outcome)),
     ]
-    if outcome.remote:
-        fields.append(_field("Remote-MTA", f"dns; {outcome.remote.split()[0]}"))
+    if remote := _line(outcome.remote).partition(" ")[0]:
+        fields.append(_field("Remote-MTA", f"dns; {remote}"))
     if outcome.code:
         fields.append(_field("Diagnostic-Code", f"smtp; {outcome.code} {_line(outcome.text)}"))
     if one.attempted:

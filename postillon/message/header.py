@@ -92,9 +92,10 @@ def first(header: bytes, name: bytes) -> bytes | None:
 
 def unfold(value: bytes) -> bytes:
     """One line, without white space at its ends (RFC 5322 §2.2.3). Stray CR and LF become a space."""
+    value = value.strip(b" \t\r\n")
     if b"\n" in value or b"\r" in value:
-        value = _LINE_ENDS.sub(b" ", _FOLD.sub(b"", value.strip(b" \t\r\n")))
-    return value.strip(b" \t")
+        value = _LINE_ENDS.sub(b" ", _FOLD.sub(b"", value))
+    return value
 
 
 def header_fields(header: bytes, names: Iterable[bytes], negate: bool = False) -> bytes:

@@ -1,9 +1,9 @@
 """The tree of MIME parts as offsets, how it is stored, and what an IMAP section number points at (RFC 3501 §6.4.5).
 
-All offsets are octets from the start of what was scanned (the blob). A copy of the message may have header fields added in
-front of the blob, or fields cut out of its header. Both change only the length of the outermost header, so with
+All offsets are octets from the start of the blob. A copy of the message may have header fields added in front of the blob, or
+fields cut out of its header. Both change only the length of the outermost header, so with
 `delta = rope.size - blob_size` everything past that header lies *delta* further on in the copy: `section` and `shifted`
-take that delta.
+take that delta. Where a copy was scanned instead of the blob, `prepare` is told the blob's size and stores the blob's offsets.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from .date import parse_date
 from .encoded_words import decode
 from .header import Buffer, header_end, unfold
 from .imap_text import bodystructure, envelope_of
-from .part import encode_structure
+from .part import encode_structure, shifted
 from .structure import scan_with
 
 MAX_REFERENCES = 100
@@ -32,15 +32,19 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes]).decode
 
 
-def prepare(data: Buffer) -> Prepared:
-    """All that is stored beside the message *data*: octets, or a file mapped into memory. Never raises."""
+def prepare(data: Buffer, blob_size: int | None = None) -> Prepared:
+    """All that is stored beside the message *data*: octets, or a file mapped into memory. Never raises.
+
+    *blob_size* must be given where *data* is not the blob but a copy of the message with another header (fields added,
+    completed or left out): the stored structure has the blob's offsets, see `part`.
+    """
     body_start = header_end(data, 0, len(data))
     fields = headers.values(bytes(data[: min(body_start, headers.MAX_HEADER)]))
     part = scan_with(data, body_start, fields)
     message_id = _message_ids(fields.get(b"message-id"), 1)
     return Prepared(
         overview=pack_overview(envelope_of(fields), bodystructure(part, True), bodystructure(part, False)),
-        structure=encode_structure(part),
+        structure=encode_structure(part if blob_size is None else shifted(part, blob_size - len(data))),
         message_id=message_id[0] if message_id else b"",
         references=references(fields),
         subject=_subject(fields.get(b"subject")),

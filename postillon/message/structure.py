@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from . import header as headers
 from .encoded_words import decode_parameters
 from .header import Buffer, header_end, unfold
-from .imap_text import envelope
+from .imap_text import envelope_of
 from .parameters import Params, content_type, disposition
 from .part import Part, SectionKind, decode_structure, encode_structure, section, shifted
 
@@ -35,11 +35,19 @@ _BUDGET = 8
 _BUDGET_BASE = 64 << 20
 _NEAR_MISS = 512
 """What a line costs that only begins like a delimiter: it is looked at by Python, not by a search in C."""
+_TEXT_BUDGET = 1 << 20
+"""Octets of parameters, descriptions and embedded ENVELOPEs that are kept: what goes into each overview."""
 _COUNT_CHUNK = 1 << 20
 
 Fields = dict[bytes, list[bytes]]
 """As `header.values` gives them."""
 
+_BARE = {b"content-type", b"content-transfer-encoding"}
+"""Fields that are still read past the text budget, without parameters."""
+_KEPT = _BARE | {
+    b"content-disposition", b"content-id", b"content-description", b"content-md5", b"content-language", b"content-location",
+}  # fmt: skip
+_MAX_BARE = 100
 _PLAIN: tuple[bytes, bytes, Params] = (b"text", b"plain", ((b"charset", b"us-ascii"),))
 _OPAQUE: tuple[bytes, bytes, Params] = (b"application", b"octet-stream", ())
 _MECHANISM = re.compile(rb"[!#$%&'*+.^_`{|}~0-9A-Za-z-]+")
@@ -96,6 +104,7 @@ class _Scanner:
         self.work: list[_Node] = []
         self.ambiguities: dict[str, None] = {}
         self.budget = _BUDGET_BASE + _BUDGET * len(data)
+        self.text_budget = _TEXT_BUDGET
 
     def run(self, top: tuple[int, Fields] | None = None) -> Survey:
         self._add(0, len(self.data), 0, False, top)
@@ -120,6 +129,10 @@ class _Scanner:
             fields = headers.values(bytes(self.data[start : min(body_start, start + headers.MAX_HEADER)]))
         else:
             body_start, fields = known
+        self.text_budget -= sum(len(fields[name][0]) for name in _KEPT & fields.keys())
+        if self.text_budget < 0:
+            self._note("fields of parts over the limit")
+            fields = {name: [value[0].partition(b";")[0][:_MAX_BARE]] for name, value in fields.items() if name in _BARE}
         node = _Node(start, body_start, stop, depth, fields)
         node.type, node.subtype, node.params = self._type(fields, digest)
         self.nodes.append(node)
@@ -162,7 +175,11 @@ class _Scanner:
         else:
             inner = self._add(start, stop, node.depth + 1, False)
         node.message = inner
-        inner.envelope = envelope(bytes(self.data[inner.header_start : inner.body_start]))
+        if self.text_budget < 0:
+            inner.envelope = envelope_of({})
+        else:
+            inner.envelope = envelope_of(inner.fields)
+            self.text_budget -= len(inner.envelope)
 
     def _cut(self, node: _Node) -> None:
         boundary = self._boundary(node)

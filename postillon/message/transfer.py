@@ -19,6 +19,8 @@ _PADDING = re.compile(rb"=+")
 # binascii takes `==` for one `=`, and drops all that follows `=` and a bare CR up to the next LF. Neither is an escape.
 _BEFORE_ANOTHER = re.compile(rb"=(?==)")
 _BEFORE_CR = re.compile(rb"=(?=\r(?!\n))")
+_QUOTED = [b"%c" % octet if octet == 9 or (32 <= octet < 127 and octet != 61) else b"=%02X" % octet for octet in range(256)]
+_LINE = re.compile(rb".{1,75}(?<!=)(?<!=.)")
 _CHUNK = 64 * 1024
 
 
@@ -159,6 +161,13 @@ def encode_base64(octets: bytes) -> bytes:
 
 
 def encode_quoted_printable(text: bytes) -> bytes:
-    """Text with CRLF line ends, in lines of at most 76 characters."""
-    encoded = binascii.b2a_qp(text.replace(b"\r\n", b"\n"), istext=True)
-    return encoded.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    """Text with CRLF line ends, in lines of at most 76 characters. A bare CR or LF is encoded like any other control."""
+    return b"\r\n".join(map(_quoted_line, text.split(b"\r\n")))
+
+
+def _quoted_line(line: bytes) -> bytes:
+    encoded = b"".join(map(_QUOTED.__getitem__, line))
+    if encoded.endswith((b" ", b"\t")):
+        encoded = encoded[:-1] + b"=%02X" % encoded[-1]
+    # Pieces of at most 75 characters, so that a `=` may follow; none ends within an escape.
+    return b"=\r\n".join(_LINE.findall(encoded)) if len(encoded) > 76 else encoded

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from postillon.message.imap_text import bodystructure, envelope
 from postillon.message.prepare import MAX_REFERENCES, base_subject, pack_overview, prepare, unpack_overview
-from postillon.message.structure import decode_structure, scan
+from postillon.message.structure import decode_structure, scan, section
 
 from .corpus import DIGEST, FORWARDED, MIXED, PLAIN, crlf, shuffled
 
@@ -25,6 +25,16 @@ class TestPrepare:
         assert decode_structure(made.structure) == tree
         header = data[: tree.body_start]
         assert unpack_overview(made.overview) == (envelope(header), bodystructure(tree, True), bodystructure(tree, False))
+
+    def test_of_a_copy_with_another_header_the_blobs_offsets_are_stored(self):
+        blob = b"Bcc: secret@example.org\r\n" + MIXED
+        for head in (b"", b"Date: now\r\n", b"X: " + b"y" * 500 + b"\r\n"):
+            copy = head + MIXED
+            tree = decode_structure(prepare(copy, len(blob)).structure)
+            assert tree == scan(blob)
+            found = section(tree, (1, 1), None, len(copy) - len(blob))
+            assert found is not None
+            assert copy[found[0] : found[1]] == b"caf=C3=A9"
 
     def test_nothing_known_is_nothing(self):
         made = prepare(b"\r\nbody")

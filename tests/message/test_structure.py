@@ -397,6 +397,14 @@ class TestHostile:
         data = b"Content-Type: multipart/mixed; boundary=o\r\n\r\n" + (b"--o\r\n" + inner) * 10
         assert len(walk(scan(data))) <= structure.MAX_PARTS + 10
 
+    def test_what_is_kept_of_parts_has_a_limit(self):
+        part = b"--b\r\nContent-Type: image/png; name=" + b"x" * 50_000 + b"\r\nContent-ID: <a@b>\r\n\r\n"
+        found = survey(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * 30)
+        first, *_, last = found.part.children
+        assert first.id == b"<a@b>"
+        assert (last.content_type, last.params, last.id) == (b"image/png", (), None)
+        assert "fields of parts over the limit" in found.ambiguities
+
     def test_a_header_of_10_mb(self):
         assert scan(b"X: y\r\n" * 1_700_000 + b"\r\nbody").size == 4
         assert "header over the limit" in survey(b"X: " + b"y" * 10_000_000).ambiguities
