@@ -118,7 +118,7 @@ class Reporter:
         away = [address for address in targets if isinstance(address, Address)]
         return Plan(
             body=body,
-            prepared=prepare(return_path(None) + octets) if files else None,
+            prepared=prepare(return_path(None) + octets, len(octets)) if files else None,
             received=now,
             items=(*files, *([self._enqueue(first.envelope, octets, whole, away, now)] if away else [])),
         )

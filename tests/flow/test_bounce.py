@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from postillon.flow.bounce import Reporter, explanation, wants_failure
+from postillon.message.prepare import prepare
 from postillon.model.account import SERVER
 from postillon.model.address import Address
 from postillon.model.envelope import Envelope, Notify, Recipient
@@ -66,6 +67,7 @@ async def test_a_local_sender_finds_the_report_in_the_inbox(office: Office):
     (found,) = await office.store.emails(SERVER, office.alice, box.id, [1])
     rope = office.store.octets(found)
     octets = await office.store.read_octets(rope, 0, rope.size)
+    assert found.structure == prepare(plan.body.data or b"").structure  # offsets count in the blob, without Return-Path
     message = email.message_from_bytes(octets, policy=email.policy.default)
     assert octets.startswith(b"Return-Path: <>\r\n")
     assert message["To"] == "alice@example.test"
