@@ -109,7 +109,7 @@ def tell(server: dict[str, Any]) -> None:
         f"--auth-password {alice['password']} --from {alice['address']} --to {bob['address']}"
     )
     curl = f"curl --cacert {server['ca']} --user {bob['address']}:{bob['password']} 'imaps://{host}:{server['imaps']}/INBOX;MAILINDEX=*'"
-    missing = " (apt-get install swaks)" if shutil.which("swaks") is None else ""
+    missing = "\n     (apt-get install swaks libnet-ssleay-perl)" if shutil.which("swaks") is None else ""
     print("Postillon is up, on this machine only:")
     for name in ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"):
         print(f"  {name:<12} {host}:{server[name]}")
