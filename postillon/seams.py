@@ -176,7 +176,10 @@ class Directory(Protocol):
         ...
 
     async def failed(self, name: str, client: Client) -> None:
-        """Count a failed SCRAM exchange against the client's address, network and the name."""
+        """Count a failed SCRAM exchange against the client's address, network and the name.
+
+        Raises AuthenticationDelayed beyond the limits, so that a right and a wrong proof sound the same there too.
+        """
         ...
 
     async def account(self, account: AccountId) -> Account:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import poplib
 import ssl
 
@@ -10,6 +11,9 @@ import pytest
 
 from postillon.model.account import SERVER
 from postillon.model.mail import DELETED, SEEN
+from postillon.net.stream import Stream, connect
+from postillon.net.tls import client_context
+from postillon.protocols.scram import ScramClient
 
 from .conftest import HELLO, PASSWORD, Caller, Office, blocking, message
 
@@ -376,3 +380,98 @@ async def test_two_sessions_never_see_each_other(office: Office) -> None:
     assert [(await bob.line())[:4] for _ in range(3)] == [b"-ERR", b"-ERR", b"+OK "]
     assert (await alice.ask(b"STAT")).startswith(b"+OK 1 ")
     await alice.hang_up()
+
+
+# --- SASL over the wire ---------------------------------------------------------------------------------------------------
+
+
+class Wire:
+    """A client over our own `Stream`, which knows its channel binding."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.buffer = b""
+
+    async def line(self) -> bytes:
+        while b"\n" not in self.buffer:
+            data = await self.stream.receive(timeout_s=10)
+            assert data, "the server closed"
+            self.buffer += data
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return line + b"\n"
+
+    async def scram(self, client: ScramClient, break_at: int = -1) -> bytes:
+        """Log in; the server's last line. Hangs up instead of sending response number *break_at*."""
+        initial = base64.b64encode(client.initial())
+        self.stream.write(b"AUTH " + client.mechanism.encode() + b" " + initial + b"\r\n")
+        step = 0
+        while (said := await self.line()).startswith(b"+ "):
+            if step == break_at:
+                self.stream.abort()
+                return b""
+            step += 1
+            self.stream.write(base64.b64encode(client.respond(base64.b64decode(said[2:]))) + b"\r\n")
+        return said
+
+
+async def dial(office: Office) -> Wire:
+    """Connected over STLS."""
+    wire = Wire(await connect("127.0.0.1", await office.listen(), timeout_s=5))
+    await wire.line()
+    wire.stream.write(b"STLS\r\n")
+    await wire.line()
+    context = client_context(verify=True, ca_file=str(office.ca))
+    await wire.stream.start_tls(context, server_side=False, server_hostname="localhost")
+    return wire
+
+
+NAME = "alice@example.test"
+
+
+async def test_scram_binds_to_the_tls_connection(office: Office) -> None:
+    wire = await dial(office)
+    wire.stream.write(b"CAPA\r\n")
+    capabilities = [await wire.line()]
+    while capabilities[-1] != b".\r\n":
+        capabilities.append(await wire.line())
+    binding = wire.stream.channel_binding("tls-exporter")
+    if binding is None:
+        assert not any(b"-PLUS" in line for line in capabilities), "offered and not to be had"
+        return
+    assert any(b"SCRAM-SHA-256-PLUS" in line for line in capabilities)
+    for mechanism in ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"):
+        wire = await dial(office)
+        binding = wire.stream.channel_binding("tls-exporter")
+        assert binding is not None
+        forged = ScramClient(mechanism, NAME, PASSWORD, b"nonce", binding=("tls-exporter", bytes(32)))
+        assert (await wire.scram(forged)).startswith(b"-ERR ")
+        downgraded = ScramClient("SCRAM-SHA-256", NAME, PASSWORD, b"nonce", flag=b"y")
+        assert b"does support channel binding" in await wire.scram(downgraded)
+        client = ScramClient(mechanism, NAME, PASSWORD, b"nonce", binding=("tls-exporter", binding))
+        assert (await wire.scram(client)).startswith(b"+OK 0 messages")
+        assert client.is_complete
+        wire.stream.abort()
+        await office.until_free()
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "SCRAM-SHA-256"])
+async def test_scram_logs_in_and_refuses_over_the_wire(office: Office, mechanism: str) -> None:
+    wire = await dial(office)
+    for name, password in ((NAME, "wrong"), ("nobody@example.test", PASSWORD)):
+        said = await wire.scram(ScramClient(mechanism, name, password, b"nonce"))
+        assert said == b"-ERR [AUTH] Authentication failed\r\n"
+    assert (await wire.scram(ScramClient(mechanism, NAME, PASSWORD, b"nonce"))).startswith(b"+OK")
+    wire.stream.abort()
+
+
+async def test_a_login_broken_off_at_any_step_leaves_nothing(office: Office) -> None:
+    for break_at in (0, 1):
+        wire = await dial(office)
+        assert await wire.scram(ScramClient("SCRAM-SHA-256", NAME, PASSWORD, b"nonce"), break_at) == b""
+    port = await office.listen()
+    whole = b"USER alice@example.test\r\nPASS tanstaaf\r\n"
+    for cut in range(0, len(whole) - 1, 3):
+        caller = await Caller.dial(port)
+        caller.send(whole[:cut])
+        caller.writer.transport.abort()
+    await (await (await Caller.dial(port)).login()).hang_up()
