@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import os
 import resource
 import signal
@@ -36,6 +37,8 @@ def worker() -> int:
     os.umask(0o077)
     logs.configure(level=LEVELS[spec.config.logging.level])
     _raise_file_limit()
+    if spec.config.development is None:
+        importlib.import_module("postillon.net.dns")  # while we may still read the program
     drop(spec.config.user, spec.config.group)
     confine(spec.supervisor)
     _tune()

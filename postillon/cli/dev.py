@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from ..app.remembered import remembered
-from ..config import SERVICES, Config, Development, Dns, Listen, Logging, Route, Sending
+from ..config import SERVICES, Config, Development, Dns, Listen, Logging, Route, Sending, server_address
 from ..model.address import Address, AddressError, parse_domain
 from ..supervisor.lifeline import Wishes
 from .commands import fail
@@ -66,6 +66,7 @@ def dev(
     """
     if not 0 <= port_base <= 65535 - max(OFFSETS.values()):
         fail("--port-base is out of bounds")
+    _check_dns(dns)
     root = Path(data).resolve()
     asked = _asked(root, domains, [*accounts, *_lines(accounts_file)])
     config = Config(
@@ -85,6 +86,13 @@ def dev(
         _announce(config, host, told, as_json)
 
     sys.exit(run(config, announce, wishes))
+
+
+def _check_dns(dns: str | None) -> None:
+    try:
+        server_address(dns or "127.0.0.1")
+    except ValueError:
+        fail(f"--dns {dns}: a resolver is given as HOST:PORT, with an IP address")
 
 
 def _announce(config: Config, host: str, told: dict[str, Any], as_json: bool) -> None:

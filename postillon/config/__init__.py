@@ -1,5 +1,6 @@
 """The one TOML file, read into frozen values. No module below imports this one: each object gets its own small value."""
 
+from .addresses import server_address
 from .reading import ConfigError, Mistake, load, parse
 from .settings import SERVICES, Config, Development, Dns, Limits, Listen, Logging, Route, Sending, Size, TlsFiles
 
@@ -19,4 +20,5 @@ __all__ = [
     "TlsFiles",
     "load",
     "parse",
+    "server_address",
 ]

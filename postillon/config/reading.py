@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import ipaddress
 import re
 import tomllib
 import types
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ..model.address import AddressError, parse_domain
+from .addresses import server_address
 from .lines import key_lines, line_of
 from .settings import CHOICES, SERVICES, Config, Size
 
@@ -159,26 +162,48 @@ def _matching(tree: Any, pattern: tuple[str, ...], where: tuple[str, ...]) -> li
 
 def _senseless(tree: dict[str, Any]) -> list[Found]:
     """What has the right type and still cannot be meant."""
-    config = _convert(tree, Config)
-    found: list[Found] = []
+    config: Config = _convert(tree, Config)
+    return [*_senseless_places(config), *_senseless_network(config)]
+
+
+def _senseless_places(config: Config) -> Iterator[Found]:
     try:
         if parse_domain(config.hostname) != config.hostname or "." not in config.hostname:
-            found.append((("hostname",), f"`hostname`: {config.hostname!r} is not a full host name in lower case"))
+            yield ("hostname",), f"`hostname`: {config.hostname!r} is not a full host name in lower case"
     except AddressError as error:
-        found.append((("hostname",), f"`hostname`: {error}"))
+        yield ("hostname",), f"`hostname`: {error}"
     if not Path(config.data).is_absolute():
-        found.append((("data",), "`data`: the path must be absolute"))
+        yield ("data",), "`data`: the path must be absolute"
     if bool(config.tls.certificate) != bool(config.tls.key):
-        found.append((("tls",), "`tls`: certificate and key belong together; one is missing"))
-    found += [
-        (("listen", service), f"`listen.{service}`: {getattr(config.listen, service)} is not a port")
-        for service in SERVICES
-        if not 0 <= getattr(config.listen, service) <= 65535
-    ]
-    found += [
-        (("sending", "routes", name), f"`{name}` is not a domain") for name in config.sending.routes if not _is_domain(name)
-    ]
-    return found + [((key,), f"`{key}`: cannot be negative") for key in ("workers",) if getattr(config, key) < 0]
+        yield ("tls",), "`tls`: certificate and key belong together; one is missing"
+    if config.workers < 0:
+        yield ("workers",), "`workers`: cannot be negative"
+
+
+def _senseless_network(config: Config) -> Iterator[Found]:
+    for service in SERVICES:
+        port = getattr(config.listen, service)
+        if not 0 <= port <= 65535:
+            yield ("listen", service), f"`listen.{service}`: {port} is not a port"
+    for address in config.listen.addresses:
+        if address not in ("*", "localhost") and not _is_ip(address):
+            yield ("listen", "addresses"), f"`listen.addresses`: {address!r} is not an IP address or `*`"
+    for server in config.dns.servers:
+        try:
+            server_address(server)
+        except ValueError:
+            yield ("dns", "servers"), f"`dns.servers`: {server!r} is not an IP address, with or without a port"
+    for name in config.sending.routes:
+        if not _is_domain(name):
+            yield ("sending", "routes", name), f"`{name}` is not a domain"
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_domain(name: str) -> bool:

@@ -70,6 +70,8 @@ def test_broken_toml_has_its_line():
         (GOOD + '[tls]\ncertificate = "/a.pem"\n', 3),
         (GOOD + '[sending.routes."not a domain"]\nhost = "x"\n', 3),
         (GOOD + "workers = -1\n", 3),
+        (GOOD + '[dns]\nservers = ["127.0.0.1", "dns.example.org"]\n', 4),
+        (GOOD + '[listen]\naddresses = ["mail.example.org"]\n', 4),
     ],
 )
 def test_what_cannot_be_meant_is_told_by_line(text: str, line: int):
