@@ -1,8 +1,9 @@
 """The resolver: a stub that asks a few recursive servers, with a cache (RFC 1034 §5.3.1, RFC 2308, RFC 9520).
 
 Against forged answers each query has a random port and id and a random mixture of cases, and only an answer that repeats
-all of them counts. The AD bit is believed from servers on loopback or declared trusted, and from no others; a validating
-resolver beside us is what we recommend. No search lists, no hosts file: mail domains are complete names.
+all of them counts; one that repeats only some is asked for again over TCP. The AD bit is believed from servers on loopback
+or declared trusted, and from no others; a validating resolver beside us is what we recommend. No search lists, no hosts
+file: mail domains are complete names.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -220,7 +222,7 @@ class DnsResolver:
         return message
 
     async def _try(self, server: Server, name: str, kind: int, timeout_s: float, *, edns: bool) -> wire.Message:
-        """Over UDP, then over TCP if the answer is truncated or somebody floods us. Raises OSError, BadMessage."""
+        """Over UDP, then over TCP (hard to forge) if the answer is truncated or doubtful. Raises OSError, BadMessage."""
         number = secrets.randbits(16)
         mixed = wire.randomize_case(wire.wire_name(name), secrets.randbits(256))
         asked = wire.question(mixed, kind)
@@ -231,26 +233,36 @@ class DnsResolver:
             if not message.truncated:
                 return message
         data = await _over_tcp(server, packet, timeout_s * 2)
-        if not fits(data, packet):
+        if fit(data, packet) is Fit.NO:
             raise wire.BadMessage("answer to another question")
         return wire.parse(data)
 
 
-def fits(data: bytes, packet: bytes) -> bool:
-    """Whether *data* answers the query *packet*: same id, a response to a standard query, the question letter by letter.
+class Fit(Enum):
+    NO = 0
+    LOOSE = 1
+    """All is right but the mixture of cases: forged by one who saw no query, or from a server that cannot repeat it."""
+    EXACT = 2
+
+
+def fit(data: bytes, packet: bytes) -> Fit:
+    """Whether *data* answers the query *packet*: same id, a response to a standard query, the same question.
 
     A refusal may leave the question out.
     """
     if len(data) < 12 or data[:2] != packet[:2] or data[2] & 0xF8 != 0x80:
-        return False
+        return Fit.NO
     if data[4:6] == b"\0\0":
-        return data[3] & 15 not in (wire.NOERROR, wire.NXDOMAIN)
+        return Fit.NO if data[3] & 15 in (wire.NOERROR, wire.NXDOMAIN) else Fit.EXACT
     end = packet.index(b"\0", 12) + 5
-    return data[4:6] == b"\0\1" and data[12:end] == packet[12:end]
+    asked, answered = packet[12:end], data[12:end]
+    if data[4:6] != b"\0\1" or answered.lower() != asked.lower():
+        return Fit.NO
+    return Fit.EXACT if answered == asked else Fit.LOOSE
 
 
 async def _over_udp(server: Server, packet: bytes, timeout_s: float) -> bytes | None:
-    """The datagram that fits, from that server; None after too many that do not. Raises TimeoutError, OSError."""
+    """The datagram that fits, from that server; None if something else makes us doubt. Raises TimeoutError, OSError."""
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
     # A new socket for each query: the kernel picks a random port, and passes only datagrams from that server.
@@ -260,8 +272,9 @@ async def _over_udp(server: Server, packet: bytes, timeout_s: float) -> bytes | 
         async with asyncio.timeout(timeout_s):
             for _ in range(STRAYS):
                 data = await loop.sock_recv(sock, 4096)
-                if fits(data, packet):
-                    return data
+                how = fit(data, packet)
+                if how is not Fit.NO:
+                    return data if how is Fit.EXACT else None
     return None
 
 

@@ -181,7 +181,7 @@ class Listener:
             stream.stop()
         try:
             await self._session(stream)
-        except OSError as error:  # ConnectionError and TimeoutError too: their end of the line, not a bug
+        except (ConnectionError, TimeoutError, ssl.SSLError) as error:  # their end of the line; other OSErrors are ours
             log.debug("connection broke", peer=stream.peer, reason=str(error) or type(error).__name__)
             stream.abort()
         except asyncio.CancelledError:

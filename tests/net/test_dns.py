@@ -300,29 +300,56 @@ async def test_truncation_without_tcp_is_a_failure(server, clock):
     assert (await resolver.mx("example.test")).status is DnsStatus.SERVFAIL
 
 
-@pytest.mark.parametrize("lie", ["wrong-id", "wrong-question", "garbage"])
+@pytest.mark.parametrize("lie", ["wrong-id", "wrong-question", "wrong-case", "garbage"])
 async def test_forged_answers_are_passed_over(server, resolver, lie):
     server.fail("example.test", lie)
     answer = await resolver.mx("example.test")
     assert answer.records == ((10, "mail.example.test"), (20, "backup.example.test"))
-    assert len(server.queries) == 1
+    assert len(server.queries) == (2 if lie == "wrong-case" else 1)
 
 
 async def test_a_flood_of_forged_answers_leads_to_tcp(server, resolver):
-    server.fail("example.test", "wrong-case")
+    server.fail("example.test", "wrong-question", times=-1)
+    flood = [b"\0" * 12] * 40
+    server._lies = lambda query, wire, fault: flood
     assert (await resolver.mx("example.test")).status is DnsStatus.OK
     assert [transport for _, _, transport in server.queries] == ["udp", "tcp"]
 
 
-async def test_a_forged_answer_that_does_not_repeat_the_spelling_is_not_taken(server, resolver):
-    def forge(query: dns.message.Message) -> dns.message.Message:
-        lower = dns.message.make_query(query.question[0].name.to_text().swapcase(), query.question[0].rdtype, id=query.id)
-        made = dns.message.make_response(lower)
-        made.answer.append(dns.rrset.from_text("forged.example.test.", 60, "IN", "A", "127.6.6.6"))
+@pytest.mark.parametrize("same_server", [False, True])
+async def test_an_answer_that_does_not_repeat_the_spelling_is_asked_for_again_over_tcp(server, resolver, same_server):
+    """It is a forgery (then TCP tells the truth), or the server cannot repeat spellings (then TCP says the same)."""
+    answers = ["127.0.0.7"] if same_server else ["127.6.6.6", "127.0.0.7"]
+
+    def respell(query: dns.message.Message) -> dns.message.Message:
+        other = dns.message.make_query(query.question[0].name.to_text().swapcase(), query.question[0].rdtype, id=query.id)
+        made = dns.message.make_response(other)
+        address = answers.pop(0) if len(answers) > 1 else answers[0]
+        made.answer.append(dns.rrset.from_text("forged.example.test.", 60, "IN", "A", address))
         return made
 
-    server.answer("forged.example.test", forge)
-    assert (await resolver.addresses("forged.example.test", ipv6=False)).status in (DnsStatus.TIMEOUT, DnsStatus.SERVFAIL)
+    server.answer("forged.example.test", respell)
+    assert (await resolver.addresses("forged.example.test", ipv6=False)).records == ("127.0.0.7",)
+    assert [transport for _, _, transport in server.queries] == ["udp", "tcp"]
+
+
+@pytest.mark.parametrize("size", [0, 11, 3])
+async def test_nonsense_over_tcp_is_a_failure(server, resolver, size):
+    server.fail("example.test", "truncate")
+    real = server._lookup
+    server._lookup = lambda query: _Nonsense(size)
+    try:
+        assert (await resolver.mx("example.test")).status in (DnsStatus.SERVFAIL, DnsStatus.TIMEOUT)
+    finally:
+        server._lookup = real
+
+
+class _Nonsense:
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def to_wire(self, max_size: int = 0) -> bytes:
+        return bytes(self._size)
 
 
 async def test_ports_ids_and_spellings_are_not_predictable(server, resolver):
