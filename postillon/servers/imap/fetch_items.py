@@ -56,6 +56,12 @@ class Batch:
         self.narrow = [(row[1], row[2], row[3], row[4], row[6], row[7]) for row in rows]
         return self._keep([row[0] for row in rows])
 
+    def take_overviews(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+        """Rows of `store.overviews`, the same way."""
+        self.narrow = [row[1:7] for row in rows]
+        self._overviews = [unpack_overview(row[7]) for row in rows]
+        return self._keep([row[0] for row in rows])
+
     def take_emails(self, emails: list[Email]) -> bool:
         """Rows of `store.emails`, the same way."""
         self.emails = emails

@@ -32,7 +32,10 @@ from postillon.storage.store import AppendItem, Store, owner_of
 PASSWORD = "a long secret"
 NOW = 1_800_000_000  # 15-Jan-2027 08:00:00 +0000
 
-SIMPLE = b"From: Ann <ann@example.org>\r\nTo: alice@example.test\r\nSubject: Hello\r\nDate: Mon, 7 Feb 1994 21:52:25 -0800\r\n\r\nHi.\r\n"
+SIMPLE = (
+    b"From: Ann <ann@example.org>\r\nTo: alice@example.test\r\nSubject: Hello\r\n"
+    b"Date: Mon, 7 Feb 1994 21:52:25 -0800\r\n\r\nHi.\r\n"
+)
 
 
 @dataclass

@@ -130,4 +130,6 @@ async def _read(session: Session, selected: Selected, batch: Batch, plan: Plan) 
         return False
     if plan.level is Level.NARROW:
         return batch.take_rows(await store.email_sizes(box.principal, box.account, box.mailbox, batch.uids))
+    if plan.level is Level.WIDE:
+        return batch.take_overviews(await store.overviews(box.principal, box.account, box.mailbox, batch.uids))
     return batch.take_emails(await store.emails(box.principal, box.account, box.mailbox, batch.uids))
