@@ -31,22 +31,22 @@ def accept_key(peer: str, envelope: Envelope, body: Body) -> bytes:
     return digest.digest()
 
 
-async def prepared(body: Body, head: bytes = b"", cut: int = 0) -> Prepared:
-    """What is stored beside the message that is *head* and then the body from octet *cut* on."""
-    if body.data is not None and len(body.data) <= PREPARE_ON_LOOP:
-        return prepare(head + body.data[cut:] if head or cut else body.data)
-    return await asyncio.to_thread(_prepare_file, body, head, cut)
+async def prepared(body: Body, head: bytes | None = None, cut: int = 0) -> Prepared:
+    """What is stored beside the message: the body as it is, or *head* and then the body from octet *cut* on."""
+    if body.size <= PREPARE_ON_LOOP:
+        return _prepare(body, head, cut)
+    return await asyncio.to_thread(_prepare, body, head, cut)
 
 
-def _prepare_file(body: Body, head: bytes, cut: int) -> Prepared:
+def _prepare(body: Body, head: bytes | None, cut: int) -> Prepared:
     if body.data is not None:
-        return prepare(head + body.data[cut:])
+        return prepare(body.data) if head is None else prepare(head + body.data[cut:], body.size)
     with open(body.path, "rb") as file:
-        if not head and not cut:
+        if head is None:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 return prepare(mapped)
         file.seek(cut)
-        return prepare(head + file.read())
+        return prepare(head + file.read(), body.size)
 
 
 def header_octets(body: Body) -> bytes:

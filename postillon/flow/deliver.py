@@ -136,7 +136,7 @@ class Deliverer:
             return Outcome(OutcomeKind.FAILED, "5.1.1", "There is no such account any more")
         rope = Rope(Octets.decode(entry.recipe, entry.blob_size), entry.blob)
         data = await self._store.read_octets(rope, 0, rope.size)
-        await self._store.file_queued(entry, found.accounts[0], await asyncio.to_thread(prepare, data))
+        await self._store.file_queued(entry, found.accounts[0], await asyncio.to_thread(prepare, data, entry.blob_size))
         return Outcome(OutcomeKind.DELIVERED, "2.1.5", "Filed")
 
 

@@ -18,7 +18,7 @@ INLINE_LIMIT = 64 * 1024
 class Spool:
     """Write chunks, then `finish` or `discard`. Not durable: the commit makes it so."""
 
-    __slots__ = ("_blob", "_chunks", "_fd", "_hash", "_limit", "_path", "size")
+    __slots__ = ("_blob", "_chunks", "_fd", "_hash", "_is_finished", "_limit", "_path", "size")
 
     def __init__(self, directory: str, blob: BlobId, limit: int) -> None:
         self._path = os.path.join(directory, f"{blob:x}")
@@ -27,6 +27,7 @@ class Spool:
         self._chunks: list[bytes] = []
         self._hash = hashlib.sha256()
         self._fd = -1
+        self._is_finished = False
         self.size = 0
 
     def write(self, chunk: bytes) -> None:
@@ -57,18 +58,24 @@ class Spool:
         digest = self._hash.digest()
         if self._fd < 0:
             return Body(self._blob, self.size, digest, data=b"".join(self._chunks))
+        self._is_finished = True
         await asyncio.to_thread(os.fsync, self._fd)
         os.close(self._fd)
         self._fd = -1
         return Body(self._blob, self.size, digest, path=self._path)
 
     def discard(self) -> None:
-        """Forget it; harmless after `finish` and when called twice."""
+        """Forget it. Harmless when called twice, and after a commit has taken the file over."""
         self._chunks = []
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        elif not self._is_finished:
+            return
+        try:
             os.unlink(self._path)
+        except FileNotFoundError:
+            return
 
 
 def body_of(blob: BlobId, data: bytes) -> Body:

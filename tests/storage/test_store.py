@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -176,6 +177,15 @@ async def test_a_spool_refuses_what_is_too_large_and_leaves_nothing(office: Offi
         spool.write(b"x" * 70_000)
     spool.discard()
     spool.discard()
+
+
+async def test_a_finished_spool_that_nobody_commits_is_removed_by_discard(office: Office, tmp_path: Path):
+    spool = office.store.spool(100_000)
+    spool.write(b"x" * 70_000)
+    await spool.finish()
+    assert len(list((tmp_path / "spool").iterdir())) == 1
+    spool.discard()
+    assert list((tmp_path / "spool").iterdir()) == []
 
 
 async def test_appending_beyond_the_quota_files_nothing(office: Office):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ...model.errors import LimitReached, NotFound
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, ThreadId, Uid
@@ -83,15 +83,35 @@ def was_deleted(tx: Tx, account: AccountId, mailbox: MailboxId) -> bool:
     )
 
 
-def emails(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Email]:
+def _among(tx: Tx, uids: Sequence[int]) -> tuple[str, tuple[Any, ...]]:
+    """(sql, values) for `p.uid {sql}`: a range where *uids* (ascending) has no gaps, which is read much faster."""
+    if uids and uids[-1] - uids[0] + 1 == len(uids):
+        return "BETWEEN ? AND ?", (uids[0], uids[-1])
     sql, value = ids(tx, uids)
+    return f"IN {sql}", (value,)
+
+
+def overviews(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
+    sql, values = _among(tx, uids)
+    return tx.all(
+        "SELECT p.uid, e.received, e.zone, e.size, p.saved, p.email_id, e.thread_id, e.overview FROM placement p"
+        " JOIN email e ON e.email_id = p.email_id AND e.account_id = p.account_id"
+        f" WHERE p.account_id = ? AND p.mailbox_id = ? AND p.uid {sql} ORDER BY p.uid",
+        account,
+        mailbox,
+        *values,
+    )
+
+
+def emails(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Email]:
+    sql, values = _among(tx, uids)
     found = tx.all(
         "SELECT p.uid, e.email_id, e.thread_id, e.blob_id, e.blob_size, e.recipe, e.size, e.received, e.zone, p.saved,"
         " e.overview, e.structure FROM placement p JOIN email e ON e.account_id = p.account_id AND e.email_id = p.email_id"
-        f" WHERE p.account_id = ? AND p.mailbox_id = ? AND p.uid IN {sql} ORDER BY p.uid",
+        f" WHERE p.account_id = ? AND p.mailbox_id = ? AND p.uid {sql} ORDER BY p.uid",
         account,
         mailbox,
-        value,
+        *values,
     )
     return [_email(row) for row in found]
 
@@ -127,14 +147,14 @@ def _email(row: Row) -> Email:
 
 def sizes(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
     """(uid, received, zone, size, saved, sent, email_id, thread_id): narrow columns, for SEARCH and SORT."""
-    sql, value = ids(tx, uids)
+    sql, values = _among(tx, uids)
     return tx.all(
         "SELECT p.uid, e.received, e.zone, e.size, p.saved, e.sent, e.email_id, e.thread_id FROM placement p"
         " JOIN email e ON e.account_id = p.account_id AND e.email_id = p.email_id"
-        f" WHERE p.account_id = ? AND p.mailbox_id = ? AND p.uid IN {sql} ORDER BY p.uid",
+        f" WHERE p.account_id = ? AND p.mailbox_id = ? AND p.uid {sql} ORDER BY p.uid",
         account,
         mailbox,
-        value,
+        *values,
     )
 
 

@@ -161,6 +161,11 @@ class Store:
         _check(principal, account)
         return await self.database.read(lambda tx: emails.emails(tx, account, mailbox, uids))
 
+    async def overviews(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
+        """Rows of (uid, received, zone, size, saved, email id, thread id, overview): what a list of messages shows."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: emails.overviews(tx, account, mailbox, uids))
+
     async def emails_by_id(self, principal: Principal, account: AccountId, wanted: Sequence[int]) -> list[Email]:
         """By email id, in no order: also those expunged a moment ago."""
         _check(principal, account)
