@@ -104,11 +104,11 @@ def parse(data: bytes) -> Message:
 
 def _parse(data: bytes) -> Message:
     number, flags, questions, answers, authorities, additional = _HEADER.unpack_from(data)
-    if questions != 1:
-        raise BadMessage("not one question")
+    if questions > 1:
+        raise BadMessage("more than one question")
     if answers + authorities + additional > MAX_RECORDS:
         raise BadMessage("too many records")
-    end = _skip_plain_name(data, 12) + 4
+    end = _skip_plain_name(data, 12) + 4 if questions else 12  # errors may leave it out
     if end > len(data):
         raise BadMessage("cut short")
     message = Message(

@@ -10,15 +10,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import math
-import socket
 import ssl
-import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ..model.envelope import Tls
 from .binding import channel_binding
+from .peer import PeerCredentials, credentials, endpoint
 from .tls import SHUTDOWN_S, check_alpn, cut_buffers
 
 if TYPE_CHECKING:
@@ -40,15 +38,6 @@ DISCARD_MAX = 16 * 1024 * 1024
 
 class InjectedPlaintext(ConnectionError):
     """Octets followed STARTTLS (or its reply) before the handshake: somebody in the middle tries to be heard under TLS."""
-
-
-@dataclass(frozen=True, slots=True)
-class PeerCredentials:
-    """Who is at the other end of a Unix socket, from the kernel."""
-
-    pid: int
-    uid: int
-    gid: int
 
 
 class Stream(asyncio.Protocol):
@@ -294,11 +283,7 @@ class Stream(asyncio.Protocol):
         """Whose process is at the other end of a Unix socket (SO_PEERCRED). Raises OSError on other connections."""
         if self._transport is None:
             raise ConnectionResetError("the connection is closed")
-        packed = self._transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        pid, uid, gid = struct.unpack("3i", packed)
-        if pid == 0 and uid == -1:
-            raise OSError("not a Unix socket")
-        return PeerCredentials(pid, uid, gid)
+        return credentials(self._transport.get_extra_info("socket"))
 
     # The end
 
@@ -364,8 +349,8 @@ class Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._attach(cast(asyncio.Transport, transport))
-        self.peer, self.peer_port = _endpoint(transport.get_extra_info("peername"))
-        self.local, self.local_port = _endpoint(transport.get_extra_info("sockname"))
+        self.peer, self.peer_port = endpoint(transport.get_extra_info("peername"))
+        self.local, self.local_port = endpoint(transport.get_extra_info("sockname"))
 
     def _attach(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -433,17 +418,6 @@ class Stream(asyncio.Protocol):
                 drainer.set_result(None)
             else:
                 drainer.set_exception(error)
-
-
-def _endpoint(name: Any) -> tuple[str, int]:
-    """Address and port of a socket name; `unix` and 0 for Unix sockets."""
-    if not isinstance(name, tuple):
-        return "unix", 0
-    address = name[0].partition("%")[0]
-    if address.startswith("::ffff:"):
-        mapped = ipaddress.IPv6Address(address).ipv4_mapped
-        address = str(mapped) if mapped else address
-    return address, name[1]
 
 
 async def connect(address: str, port: int, *, timeout_s: float, local_address: str | None = None) -> Stream:

@@ -365,6 +365,18 @@ async def test_a_server_without_edns_is_asked_without(server, resolver):
     assert len(server.queries) == 2
 
 
+async def test_a_server_that_does_not_even_repeat_the_question_is_asked_without_edns(server, resolver):
+    def old(query: dns.message.Message) -> dns.message.Message | bytes:
+        if query.edns >= 0:
+            return query.id.to_bytes(2, "big") + b"\x80\x01" + bytes(8)
+        made = dns.message.make_response(query)
+        made.answer.append(dns.rrset.from_text("old.example.test.", 60, "IN", "A", "127.0.0.8"))
+        return made
+
+    server.answer("old.example.test", old)
+    assert (await resolver.addresses("old.example.test", ipv6=False)).records == ("127.0.0.8",)
+
+
 async def test_the_ad_bit_counts_only_from_trusted_servers(server):
     server.authentic = True
     for trusted, expected in ((None, True), (True, True), (False, False)):

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from postillon.net.listener import Listener, bind, connect_unix, serve, serve_unix
+from postillon.net.listener import Listener, bind, serve
 from postillon.net.stream import READ_HIGH, SLICE, WRITE_HIGH, Stream, connect
+from postillon.net.unix import connect_unix, serve_unix
 
 
 class Flag:
