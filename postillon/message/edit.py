@@ -28,7 +28,7 @@ def without_fields(header: bytes, size: int, names: Collection[bytes] = BLIND) -
 
 
 def missing_fields(header: bytes, *, at: int, zone: int = 0, message_id: str) -> bytes:
-    """Date and Message-ID fields, with CRLF, as far as *header* lacks them (RFC 6409 §8.1, §8.2).
+    """Date and Message-ID fields, with CRLF, as far as *header* lacks them (RFC 6409 §8.2, §8.3).
 
     *at* is epoch seconds, *message_id* has no angle brackets. Raises `build.BuildError` if it is no message id.
     """

@@ -131,7 +131,7 @@ def decode(octets: bytes, encoding: bytes) -> bytes:
 def decode_range(chunks: Iterable[bytes], encoding: bytes, start: int, stop: int) -> Iterator[bytes]:
     """Octets *start* to *stop* of the decoded form of *chunks*, which are read no further than needed.
 
-    RFC 3516 §4.1 BINARY[…]<…>. Raises ValueError for an encoding that is not in ENCODINGS.
+    RFC 3516 §4.2 BINARY[…]<…>. Raises ValueError for an encoding that is not in ENCODINGS.
     """
     one = decoder(encoding)
     at = 0
