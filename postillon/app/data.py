@@ -21,6 +21,7 @@ from ..seams import Bus, Clock
 from ..storage.blobs.files import FileBlobs
 from ..storage.db.sqlite import SqliteDatabase
 from ..storage.ids import IdSource
+from ..storage.space import Space
 from ..storage.store import Store, owner_of
 
 SECRET = "secret"
@@ -64,13 +65,16 @@ class Layout:
     def run(self) -> str:
         return str(self.root / "run")
 
-    def make(self) -> None:
-        """Make what is missing; readable by its owner only. Raises DataError."""
+    def make(self, *, must_be_private: bool = True) -> None:
+        """Make what is missing; readable by its owner only. Raises DataError, also when others can read the root itself.
+
+        *must_be_private* False: for a developer's server it may be any directory; what we make in it is private all the same.
+        """
         try:
             for path in (str(self.root), self.blobs, self.spool, self.run):
                 os.makedirs(path, mode=0o700, exist_ok=True)
             mode = stat.S_IMODE(os.stat(self.root).st_mode)
-            if mode & 0o077:
+            if mode & 0o077 and must_be_private:
                 raise DataError(f"{self.root} can be read by others (mode {mode:o}); it holds mail and keys: chmod 700 it")
             if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
                 raise DataError(f"{self.root} cannot be written by user {os.geteuid()}")
@@ -116,6 +120,7 @@ async def opened(
             owner=owner_of(slot, instance),
             slot=slot,
             workers=workers,
+            space=Space(str(layout.root)),
         )
         limiter = Limiter(side, clock, LimiterSettings(loopback_exempt=config.development is not None))
         directory = LocalDirectory(

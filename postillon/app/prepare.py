@@ -47,7 +47,7 @@ def prepare() -> int:
 
 async def _prepare(spec: Spec) -> dict[str, Any]:
     layout = Layout(Path(spec.config.data))
-    layout.make()
+    layout.make(must_be_private=spec.config.development is None)
     await make_schema(layout)
     for name in os.listdir(layout.spool):  # bodies whose commit never came
         os.unlink(os.path.join(layout.spool, name))

@@ -17,6 +17,7 @@ from pathlib import Path
 from .. import log as logs
 from ..bus.local import LocalBus
 from ..log import Log
+from ..net import exporter
 from ..supervisor.lifeline import Lifeline, Spec
 from ..supervisor.privileges import confine, drop
 from .data import Layout, Opened, opened
@@ -33,6 +34,7 @@ def worker() -> int:
     """The worker's main function; its exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor tells us when to stop
     line = Lifeline()
+    exporter.check()  # it starts the interpreter, which the user that we become may not be able to read
     spec = line.spec()
     os.umask(0o077)
     logs.configure(level=LEVELS[spec.config.logging.level])

@@ -95,7 +95,7 @@ def test_a_restart_goes_on_where_it_was(tmp_path: Path):
     authority = (tmp_path / "ca.pem").read_bytes()
     began = time.monotonic()
     with dev(tmp_path) as second:
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 15
         assert second.accounts == accounts
         assert second.subjects("bob@example.test") == ["kept"]
         assert (tmp_path / "ca.pem").read_bytes() == authority
@@ -147,7 +147,7 @@ def test_after_kill_9_it_is_ready_again_with_all_mail(tmp_path: Path):
         first.kill()
     began = time.monotonic()
     with dev(tmp_path, base=base) as second:
-        assert time.monotonic() - began < 6  # two seconds on an idle machine
+        assert time.monotonic() - began < 15  # a second on an idle machine
         assert second.subjects("bob@example.test") == ["before the end"]
 
 
