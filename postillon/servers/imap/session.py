@@ -26,7 +26,6 @@ from ...storage.store import Store
 from . import capability, commands
 from .answers import BadCommand, Goodbye, No, condition, translate
 from .dialogue import Dialogue, Hangup
-from .keywords import Keywords
 from .selected import Selected
 from .snapshots import Snapshots
 
@@ -114,7 +113,6 @@ class Session:
         self.log = log.bind(session=name)
         self.account: Account | None = None
         self.principal = Principal(None)
-        self.keywords = Keywords()
         self.selected: Selected | None = None
         self.enabled: set[str] = set()
         self.failures = 0
@@ -265,7 +263,13 @@ class Session:
         now = self.now()
         if reread or alarm.news or now - selected.read_at >= self.server.settings.reread_s:
             alarm.news = False  # first clear, then read: what happens meanwhile wakes us again
-            if not await selected.refresh(now):
+            try:
+                there = await selected.refresh(now)
+            except Refusal as error:
+                # The command itself is done. What is new can be told later.
+                self.log.warning("news not read", status=error.status, detail=error.detail or error.text)
+                there, selected.read_at = True, float("-inf")
+            if not there:
                 raise Goodbye("The selected mailbox was deleted")
         for line in selected.news(expunges=expunges, modseq=self.condstore, by_uid=self.qresync):
             self.dialogue.write(line)
@@ -279,7 +283,6 @@ class Session:
         self.principal = Principal(account.id)
         self.client = replace(self.client, account=account.id, login=account.name)
         self.log = self.log.bind(account=account.name)
-        self.keywords = await self.server.snapshots.keywords(account.id)
         self._subscribe(bus.subscribe(account.id), lambda: alarm.set(news=True))
         self._subscribe(bus.subscribe(DIRECTORY_TOPIC), lambda: alarm.set(accounts=True))
         self.dialogue.engine.authenticated = True

@@ -82,8 +82,8 @@ class House:
             items.append(AppendItem(body, prepare(octets), flags, keywords, received))
         return list((await self.store.append(SERVER, self.alice.id, box.id, items))[1])
 
-    async def client(self, *, login: bool = True, select: str = "") -> Client:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def client(self, *, login: bool = True, select: str = "", port: int = 0) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", port or self.port))
         client.greeting = (await client.response()).decode("latin-1")
         if login:
             await client.ok(f'LOGIN alice@example.test "{PASSWORD}"')

@@ -93,6 +93,7 @@ async def _receive(session: Session, arriving: Arriving) -> Append:
         event = await dialogue.next(session.patience())
         if isinstance(event, LiteralStart):
             _check(session, arriving, event)
+            await session.store.check_space(event.size)
             dialogue.write(dialogue.engine.literal_go())
             arriving.bodies.append(await _literal(session))
             arriving.room -= arriving.bodies[-1].size
