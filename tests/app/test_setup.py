@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import smtplib
+import socket
 import ssl
 import subprocess
 import sys
@@ -50,13 +51,16 @@ def install(place: Path, *options: str) -> Installed:
 def serving(installed: Installed) -> Iterator[subprocess.Popen[str]]:
     words = [sys.executable, "-m", "postillon", "serve", "--config", str(installed.config)]
     log = installed.data.parent / "serve.log"
-    with log.open("w") as errors:
-        process = subprocess.Popen(words, text=True, stderr=errors)
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(f"{name}/notify")
+        systemd.settimeout(60)
+        with log.open("w") as errors:
+            process = subprocess.Popen(words, text=True, stderr=errors, env={**os.environ, "NOTIFY_SOCKET": f"{name}/notify"})
+        try:
+            assert systemd.recv(100) == b"READY=1", log.read_text()
+        except TimeoutError:
+            pytest.fail(log.read_text())
     try:
-        deadline = time.monotonic() + 30
-        while command("status", "--config", str(installed.config)).returncode != 0:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline
         yield process
     finally:
         process.terminate()
