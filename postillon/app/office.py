@@ -118,11 +118,13 @@ def compose(spec: Spec, data: Opened) -> Office:
 
     transport = _transport(config, resolver)
     queue = _queue(config, data, flow, deliverer, transport)
+    janitor = Janitor((data.store.clean, data.limiter.prune))
+    data.store.space.on_pressed = janitor.press
     office = Office(
         ports=_ports(config, data, _receiver(data, resolver, deliverer, flow), submitter(data.directory)),
         unix=_unix(config, data, submitter, lambda: office.connections()),
         queue=queue,
-        janitor=Janitor((data.store.clean, data.limiter.prune)),
+        janitor=janitor,
         transport=transport,
         limits=_limits(config),
     )

@@ -19,6 +19,7 @@ from ..net.certificates import make_ca, make_certificate
 from ..storage.db import side_schema
 from ..storage.db.migrate import migrate
 from ..storage.db.sqlite import SqliteDatabase
+from ..storage.space import Space
 from ..supervisor.lifeline import Lifeline, Spec, Wishes
 from ..supervisor.privileges import PrivilegeError, confine, drop
 from .data import SECRET, DataError, Layout, Opened, opened
@@ -48,6 +49,7 @@ def prepare() -> int:
 async def _prepare(spec: Spec) -> dict[str, Any]:
     layout = Layout(Path(spec.config.data))
     layout.make(must_be_private=spec.config.development is None)
+    Space(str(layout.root)).begin()
     await make_schema(layout)
     for name in os.listdir(layout.spool):  # bodies whose commit never came
         os.unlink(os.path.join(layout.spool, name))
@@ -106,9 +108,8 @@ async def _fulfil(data: Opened, wishes: Wishes) -> list[dict[str, str]]:
         for local in ("alice", "bob"):
             address = f"{local}@{wishes.domains[0]}"
             wanted.setdefault(address, known.accounts.get(address, (generated(), 0))[0])
-    todo = list(wanted.items())
-    for at in range(0, len(todo), 4):  # the pool of password threads takes only so many at a time
-        await asyncio.gather(*(_ensure(data, address, password, known) for address, password in todo[at : at + 4]))
+    for addresses in _rounds(list(wanted)):
+        await asyncio.gather(*(_ensure(data, address, wanted[address], known) for address in addresses))
     for address in list(known.accounts):
         if address not in wanted and not await _is_current(data, address, known):
             del known.accounts[address]
@@ -116,6 +117,15 @@ async def _fulfil(data: Opened, wishes: Wishes) -> list[dict[str, str]]:
     remember(data.layout.root, known)
     told = {**wanted, **{address: entry[0] for address, entry in known.accounts.items()}}
     return [{"address": address, "password": password} for address, password in told.items()]
+
+
+def _rounds(addresses: list[str]) -> list[list[str]]:
+    """Which accounts are made at a time: the first of each domain by itself and in order, since the oldest account gets
+    postmaster's mail, the others four at a time, as many as the pool of password threads takes.
+    """
+    firsts = {address.rpartition("@")[2]: address for address in reversed(addresses)}.values()
+    others = [address for address in addresses if address not in firsts]
+    return [*([address] for address in addresses if address in firsts), *(others[at : at + 4] for at in range(0, len(others), 4))]
 
 
 async def _ensure(data: Opened, address: str, password: str, known: Remembered) -> None:

@@ -44,6 +44,7 @@ class Receiver:
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL. Raises Refusal."""
+        await self._store.check_space(envelope.size or 0)
         if envelope.sender is not None:
             await judge_sender(self._resolver, envelope.sender.domain)
 

@@ -46,6 +46,7 @@ class Submitter:
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL: the null sender or an address of the account. Raises NotPermitted."""
+        await self._store.check_space(envelope.size or 0)
         if envelope.sender is not None:
             await self._check_owned(_account(client), [envelope.sender], "Sender")
 

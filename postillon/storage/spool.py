@@ -10,6 +10,7 @@ import os
 from ..model.errors import DiskFull, TooLarge
 from ..model.ids import BlobId
 from ..model.plan import Body
+from .space import TEXT, Space
 
 INLINE_LIMIT = 64 * 1024
 """Bodies up to this size lie in the database, so that one sync makes the whole acceptance durable."""
@@ -18,12 +19,13 @@ INLINE_LIMIT = 64 * 1024
 class Spool:
     """Write chunks, then `finish` or `discard`. Not durable: the commit makes it so."""
 
-    __slots__ = ("_blob", "_chunks", "_fd", "_hash", "_is_finished", "_limit", "_path", "size")
+    __slots__ = ("_blob", "_chunks", "_fd", "_hash", "_is_finished", "_limit", "_path", "_space", "size")
 
-    def __init__(self, directory: str, blob: BlobId, limit: int) -> None:
+    def __init__(self, directory: str, blob: BlobId, limit: int, space: Space | None = None) -> None:
         self._path = os.path.join(directory, f"{blob:x}")
         self._blob = blob
         self._limit = limit
+        self._space = space or Space(directory)
         self._chunks: list[bytes] = []
         self._hash = hashlib.sha256()
         self._fd = -1
@@ -45,11 +47,13 @@ class Spool:
             if self._fd < 0:
                 self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             rest = memoryview(b"".join(self._chunks))
+            self._space.check(len(rest), is_inline=False)
+            self._space.took(len(rest))
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull("Not enough disk space; try again later", detail=self._path) from error
+                raise DiskFull(TEXT, detail=self._path) from error
             raise
         self._chunks = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ class JanitorSettings:
     every_s: float = 60
     pause_s: float = 0.05
     """Between two steps, so that mail goes first."""
+    pressed_every_s: float = 1
+    """How often at most when we are pressed to hurry."""
 
 
 class Janitor:
@@ -28,10 +31,19 @@ class Janitor:
     def __init__(self, steps: tuple[Step, ...], settings: JanitorSettings | None = None) -> None:
         self._steps = steps
         self._settings = settings or JanitorSettings()
+        self._pressed = asyncio.Event()
+
+    def press(self) -> None:
+        """Do not wait for the next time: the disk is nearly full."""
+        self._pressed.set()
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.every_s)
+            await asyncio.sleep(self._settings.pressed_every_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.every_s):
+                    await self._pressed.wait()
+            self._pressed.clear()
             for step in self._steps:
                 await self._until_done(step)
 

@@ -6,30 +6,38 @@ plain functions over a transaction. What a method changed is durable when it ret
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ...message.octets import Octets
 from ...model.account import Principal
-from ...model.errors import NotFound, TooLarge, Unavailable
+from ...model.errors import DiskFull, NotFound, TooLarge, Unavailable
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
 from ...model.mail import Changes, Email, Mailbox
 from ...model.plan import Body, File, Plan, Prepared, Receipt
 from ...model.queue import QueueEntry, QueueState, QueueView
-from ...seams import BlobStore, Clock, Database, Row, Tx
+from ...seams import BlobStore, Clock, Database, Row, Tx, Work
 from ..ids import IdSource
-from ..spool import Spool
+from ..space import Space, shrink, spare_octets
+from ..spool import INLINE_LIMIT, Spool
 from . import emails, janitor, mailboxes, queue
 from .commit import accounts_of, commit
 from .emails import STEP, CopyResult, FlagResult, Operation
 from .filing import AppendItem, add_blob, add_email, charge, file, keyword_bits, place, take_uids
 from .mailboxes import Path
 
+T = TypeVar("T")
+
 READ_AT_ONCE = 16 << 20
 """Octets that `read_many` returns at most in one call."""
 LIGHT = 50
 """Messages up to which a change is quick enough for the event loop."""
 REAP_AFTER_S = 90
+"""So long other sessions may still fetch what one expunged; when the disk is nearly full it goes at once."""
+SHRINK_PAGES = 512
+"""Pages that a step of the janitor gives back."""
 FORGET_ACCEPTED_S = 3600
 
 
@@ -59,8 +67,10 @@ class Store:
         owner: int = 1,
         slot: int = 0,
         workers: int = 1,
+        space: Space | None = None,
     ) -> None:
         self.database = database
+        self.space = space or Space(spool_dir)
         self._blobs = blobs
         self._clock = clock
         self._ids = ids
@@ -71,6 +81,22 @@ class Store:
 
     def new_ids(self, count: int) -> tuple[int, ...]:
         return tuple(self._ids.next() for _ in range(count))
+
+    # --- room on the disk ------------------------------------------------------------------------------------------
+
+    async def check_space(self, size: int = 0) -> None:
+        """Before a message of *size* octets is taken, 0: not known. Raises DiskFull."""
+        if self.space.is_stale:
+            self.space.look(await self.database.peek(spare_octets))
+        self.space.check(size, is_inline=size <= INLINE_LIMIT)
+
+    async def _write(self, work: Work[T], accounts: Sequence[AccountId] = (), *, heavy: bool = False) -> T:
+        """For whatever frees space or ends what was begun: on a full disk the reserve is given up for it."""
+        try:
+            return await self.database.write(work, accounts, heavy=heavy)
+        except DiskFull:
+            await asyncio.to_thread(self.space.release)  # another worker may have done so just now
+            return await self.database.write(work, accounts, heavy=heavy)
 
     # --- mailboxes -------------------------------------------------------------------------------------------------
 
@@ -107,7 +133,7 @@ class Store:
         """With children its name stays as a placeholder. Raises NotFound, NotPermitted (INBOX), HasChildren."""
         _check(principal, account)
         placeholder, now = self._ids.next(), self._clock.now()
-        await self.database.write(lambda tx: mailboxes.delete(tx, account, mailbox, placeholder, now), (account,))
+        await self._write(lambda tx: mailboxes.delete(tx, account, mailbox, placeholder, now), (account,))
 
     async def rename_mailbox(self, principal: Principal, account: AccountId, mailbox: MailboxId, path: Path) -> None:
         """The tree moves along; of INBOX the messages move and it stays (RFC 9051 §6.3.6). Raises AlreadyExists, NotFound."""
@@ -223,7 +249,7 @@ class Store:
             def work(tx: Tx, part: Sequence[int] = part) -> FlagResult:
                 return emails.store_flags(tx, account, mailbox, part, op, flags, keywords, unchanged_since)
 
-            step = await self.database.write(work, (account,), heavy=len(part) > LIGHT)
+            step = await self._write(work, (account,), heavy=len(part) > LIGHT)
             result = FlagResult(step.modseq, result.changed + step.changed, result.failed + step.failed)
         return result
 
@@ -257,7 +283,7 @@ class Store:
         """All or none; the source is expunged in the same transaction (RFC 6851)."""
         _check(principal, account)
         now = self._clock.now()
-        return await self.database.write(
+        return await self._write(
             lambda tx: emails.move(tx, account, mailbox, uids, to_mailbox, now), (account,), heavy=len(uids) > LIGHT
         )
 
@@ -273,7 +299,7 @@ class Store:
             found = emails.deleted_uids(tx, account, mailbox, uids, STEP)
             return emails.remove(tx, account, mailbox, found, now) if found else []
 
-        while step := await self.database.write(work, (account,), heavy=True):
+        while step := await self._write(work, (account,), heavy=True):
             removed += step
             if len(step) < STEP:
                 break
@@ -290,14 +316,14 @@ class Store:
             def work(tx: Tx, part: Sequence[int] = part) -> list[Uid]:
                 return emails.remove(tx, account, mailbox, part, now)
 
-            removed += await self.database.write(work, (account,), heavy=len(part) > LIGHT)
+            removed += await self._write(work, (account,), heavy=len(part) > LIGHT)
         return removed
 
     # --- bodies and plans ------------------------------------------------------------------------------------------
 
     def spool(self, max_size: int) -> Spool:
         """For the octets of one message on its way in."""
-        return Spool(self._spool_dir, BlobId(self._ids.next()), max_size)
+        return Spool(self._spool_dir, BlobId(self._ids.next()), max_size, self.space)
 
     async def _place(self, blob: BlobId, path: str) -> None:
         if path:
@@ -329,16 +355,14 @@ class Store:
             return []  # looked before taking the write lock
         self._lanes = lanes[1:] + lanes[:1]
         owner = self._owner
-        return await self.database.write(
-            lambda tx: queue.lease(tx, lanes, now, now + lease_s, owner, limit, per_destination, skip)
-        )
+        return await self._write(lambda tx: queue.lease(tx, lanes, now, now + lease_s, owner, limit, per_destination, skip))
 
     async def renew(self, entries: Sequence[QueueEntry], until: int) -> int:
-        return await self.database.write(lambda tx: queue.renew(tx, entries, until))
+        return await self._write(lambda tx: queue.renew(tx, entries, until))
 
     async def release(self, entry: QueueEntry, due: int) -> bool:
         """Give a lease back without counting an attempt."""
-        return await self.database.write(lambda tx: queue.release(tx, entry, due))
+        return await self._write(lambda tx: queue.release(tx, entry, due))
 
     async def settle(
         self,
@@ -367,7 +391,7 @@ class Store:
                 commit(tx, report, new, now)
             return ours
 
-        return await self.database.write(work, accounts_of(report) if report else ())
+        return await self._write(work, accounts_of(report) if report else ())
 
     async def file_queued(self, entry: QueueEntry, account: AccountId, prepared: Prepared) -> bool:
         """File the copy that *entry* kept for *account* and settle it, as one: it is filed exactly once.
@@ -384,7 +408,7 @@ class Store:
             file(tx, item, body, prepared, email, entry.made_at, 0, now)
             return queue.finish(tx, entry, now)
 
-        return await self.database.write(work, (account,))
+        return await self._write(work, (account,))
 
     async def next_due(self) -> int | None:
         """When the earliest waiting entry is due, epoch seconds; past times are possible."""
@@ -404,14 +428,14 @@ class Store:
     async def queue_retry(self, queue_id: int | None) -> int:
         """Make one message, or everything, due now; how many recipients."""
         now = self._clock.now()
-        return await self.database.write(lambda tx: queue.set_due(tx, queue_id, now))
+        return await self._write(lambda tx: queue.set_due(tx, queue_id, now))
 
     async def queue_state(self, queue_id: int, state: QueueState) -> int:
-        return await self.database.write(lambda tx: queue.set_state(tx, queue_id, state))
+        return await self._write(lambda tx: queue.set_state(tx, queue_id, state))
 
     async def queue_drop(self, queue_id: int) -> int:
         now = self._clock.now()
-        return await self.database.write(lambda tx: queue.drop(tx, queue_id, now))
+        return await self._write(lambda tx: queue.drop(tx, queue_id, now))
 
     async def queue_size(self) -> int:
         def work(tx: Tx) -> int:
@@ -430,22 +454,22 @@ class Store:
             sql = "INSERT INTO lock (name, owner, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
             return bool(tx.run(sql, name.encode(), owner, now))
 
-        return await self.database.write(work)
+        return await self._write(work)
 
     async def unlock(self, name: str) -> None:
         owner = self._owner
-        await self.database.write(lambda tx: tx.run("DELETE FROM lock WHERE name = ? AND owner = ?", name.encode(), owner))
+        await self._write(lambda tx: tx.run("DELETE FROM lock WHERE name = ? AND owner = ?", name.encode(), owner))
 
     async def void_former(self) -> int:
         """What earlier generations of this worker's slot had leased or locked is free again."""
         slot, now = self._owner >> 32, self._clock.now()
         first, last, keep = slot << 32, (slot << 32) | 0xFFFFFFFF, self._owner
-        return await self.database.write(lambda tx: queue.void(tx, first, last, keep, now))
+        return await self._write(lambda tx: queue.void(tx, first, last, keep, now))
 
     async def void_all(self) -> int:
         """Before any worker runs: nothing is leased or locked."""
         now = self._clock.now()
-        return await self.database.write(lambda tx: queue.void(tx, 1, (1 << 62), 0, now))
+        return await self._write(lambda tx: queue.void(tx, 1, (1 << 62), 0, now))
 
     # --- the janitor -----------------------------------------------------------------------------------------------
 
@@ -453,16 +477,22 @@ class Store:
         """One step of removing what nobody refers to any more; how many entries it found. Call again until 0."""
         now = self._clock.now()
         confirmed, self._confirmed = self._confirmed, []
+        self.space.look()
+        is_low = self.space.is_low
 
         def work(tx: Tx) -> tuple[int, list[BlobId]]:
             for key in confirmed:
                 tx.run("DELETE FROM accepted WHERE key = ?", key)
             janitor.forget(tx, now - FORGET_ACCEPTED_S)
-            return janitor.reap(tx, now - REAP_AFTER_S, now)
+            return janitor.reap(tx, now if is_low else now - REAP_AFTER_S, now)
 
-        count, files = await self.database.write(work, heavy=True)
+        count, files = await self._write(work, heavy=True)
         if files:
             await self._blobs.delete(files)
+        if not count and is_low:
+            return await self._write(lambda tx: shrink(tx, SHRINK_PAGES), heavy=True)
+        if not count:
+            await asyncio.to_thread(self.space.keep)
         return count
 
     # --- settings --------------------------------------------------------------------------------------------------
