@@ -139,11 +139,11 @@ class Outbound:
         except Refusal as refusal:
             # Ours, not the peer's: a blob that cannot be read now, a local mailbox that says no.
             log.warning(
-                "attempt refused", queue=entries[0].queue_id, status=refusal.status, reason=refusal.detail or refusal.text
+                "attempt refused", queue=f"{entries[0].queue_id:x}", status=refusal.status, reason=refusal.detail or refusal.text
             )
             outcome = _refused(refusal, is_local=entries[0].destination == LOCAL)
         except Exception as error:
-            log.error("attempt broke", exc=error, queue=entries[0].queue_id, destination=entries[0].destination)
+            log.error("attempt broke", exc=error, queue=f"{entries[0].queue_id:x}", destination=entries[0].destination)
             outcome = deferred("4.3.0", "internal error of this server")
         return [outcome] * len(entries)
 
@@ -160,7 +160,7 @@ class Outbound:
         try:
             report = await self._reporter.failure([(found.entry, found.outcome) for found in lost])
         except Exception as error:
-            log.error("report not made", exc=error, queue=entries[0].queue_id)
+            log.error("report not made", exc=error, queue=f"{entries[0].queue_id:x}")
             return [self._unreported(found, now) if found in lost else found for found in settled]
         # If we die in the middle, the others are tried and reported again; the other way round they would vanish in silence.
         return [replace(lost[0], report=report), *(found for found in settled if found is not lost[0])]

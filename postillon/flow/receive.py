@@ -125,7 +125,7 @@ def note_accepted(incoming: Incoming, receipt: Receipt, started: float) -> None:
         sender=incoming.envelope.sender or "<>",
         recipients=len(incoming.accepted),
         size=incoming.body.size,
-        queued=",".join(map(str, receipt.queued)) or "-",
+        queued=",".join(f"{queue_id:x}" for queue_id in receipt.queued) or "-",
         ms=round((time.monotonic() - started) * 1000, 1),
         **(places[0] if len(places) == 1 else {"filed": len(places)}),
     )

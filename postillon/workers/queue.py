@@ -227,7 +227,7 @@ class QueueWorker:
             await self._settle(first)
             await asyncio.gather(*map(self._settle, others))
         except Exception as error:
-            log.error("attempt not settled", exc=error, queue=entries[0].queue_id)
+            log.error("attempt not settled", exc=error, queue=f"{entries[0].queue_id:x}")
         finally:
             for entry in entries:
                 self._live.pop((entry.queue_id, entry.number), None)
@@ -283,11 +283,13 @@ class QueueWorker:
             except Refusal as refusal:
                 if loop.time() > until:
                     raise
-                log.warning("not settled yet", queue=entry.queue_id, reason=refusal.detail or refusal.text)
+                log.warning("not settled yet", queue=f"{entry.queue_id:x}", reason=refusal.detail or refusal.text)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, 5)
         if not ours:
-            log.warning("lease was lost", queue=entry.queue_id, recipient=entry.recipient.address, result=outcome.kind.value)
+            log.warning(
+                "lease was lost", queue=f"{entry.queue_id:x}", recipient=entry.recipient.address, result=outcome.kind.value
+            )
 
     # --- leases that live -----------------------------------------------------------------------------------------
 
@@ -322,7 +324,7 @@ def _tell(entries: Group, outcomes: Sequence[Outcome], key: str, seconds: float)
         log.info(
             "attempt",
             message=f"{entry.blob:x}",
-            queue=entry.queue_id,
+            queue=f"{entry.queue_id:x}",
             recipient=entry.recipient.address,
             host=outcome.remote or key,
             result=outcome.kind.value,
