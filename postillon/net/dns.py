@@ -301,25 +301,6 @@ def _number(text: str, otherwise: int) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else otherwise
 
 
-class NoDns:
-    """Knows no name but localhost and sends no packet: for a developer's server, which never mails the world."""
-
-    async def txt(self, name: str) -> Answer:
-        return Answer(DnsStatus.NXDOMAIN, name=name)
-
-    async def mx(self, name: str) -> Answer:
-        return Answer(DnsStatus.NXDOMAIN, name=name)
-
-    async def addresses(self, name: str, ipv6: bool = True, ipv4: bool = True) -> Answer:
-        return _localhost(name, ipv6, ipv4) if _is_localhost(name) else Answer(DnsStatus.NXDOMAIN, name=name)
-
-    async def ptr(self, address: str) -> Answer:
-        return Answer(DnsStatus.NXDOMAIN, name=address)
-
-    async def tlsa(self, name: str) -> Answer:
-        return Answer(DnsStatus.NXDOMAIN, name=name)
-
-
 class LimitedResolver:
     """Another resolver with a budget: so many questions and seconds for one message, then every answer is a timeout."""
 

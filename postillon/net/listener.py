@@ -64,7 +64,7 @@ def _keep_alive(sock: socket.socket) -> None:
 
 
 class Listener:
-    """Serves one listening socket. Made by `serve` or `unix.serve_unix`."""
+    """Serves one listening socket. Made by `serve`."""
 
     def __init__(
         self,

@@ -41,7 +41,7 @@ class InjectedPlaintext(ConnectionError):
 
 
 class Stream(asyncio.Protocol):
-    """A connection. Made by `connect`, `connect_unix` or a `Listener`; the methods of asyncio.Protocol are for the loop only."""
+    """A connection. Made by `connect` or a `Listener`; the methods of asyncio.Protocol are for the loop only."""
 
     __slots__ = (
         "_closing",

@@ -9,7 +9,7 @@ import dns.message
 import dns.rrset
 import pytest
 
-from postillon.net.dns import DnsResolver, DnsSettings, LimitedResolver, NoDns
+from postillon.net.dns import DnsResolver, DnsSettings, LimitedResolver
 from postillon.seams import Answer, DnsStatus
 
 from .dns_server import ZoneServer
@@ -405,16 +405,9 @@ async def test_bad_signatures_are_told_from_other_failures(server, clock):
 
 
 async def test_localhost_is_never_asked_for(server, resolver):
-    for asked in (resolver, NoDns()):
-        assert (await asked.addresses("Localhost.")).records == ("127.0.0.1", "::1")
-        assert (await asked.addresses("localhost", ipv6=False)).records == ("127.0.0.1",)
+    assert (await resolver.addresses("Localhost.")).records == ("127.0.0.1", "::1")
+    assert (await resolver.addresses("localhost", ipv6=False)).records == ("127.0.0.1",)
     assert server.queries == []
-
-
-async def test_no_dns_knows_nothing():
-    none = NoDns()
-    asked = [none.txt("a.test"), none.mx("a.test"), none.addresses("a.test"), none.ptr("127.0.0.1"), none.tlsa("_25._tcp.a.test")]
-    assert {(await answer).status for answer in asked} == {DnsStatus.NXDOMAIN}
 
 
 async def test_a_budget_of_questions_ends_in_timeouts(server, resolver):

@@ -10,7 +10,6 @@ import pytest
 
 from postillon.net.listener import Listener, bind, serve
 from postillon.net.stream import READ_HIGH, SLICE, WRITE_HIGH, Stream, connect
-from postillon.net.unix import connect_unix, serve_unix
 
 
 class Flag:
@@ -295,44 +294,6 @@ async def test_close_sends_what_a_slow_reader_has_not_taken_yet():
     await asyncio.sleep(0.1)
     assert len(await all_of(client)) == 8 * 1024 * 1024
     await listener.close(1)
-
-
-async def test_a_unix_socket_tells_whose_process_it_is(tmp_path):
-    seen = []
-
-    async def session(stream: Stream) -> None:
-        seen.append((stream.peer, stream.peer_credentials()))
-        await stream.send(await stream.receive(timeout_s=5) or b"")
-
-    path = tmp_path / "admin.sock"
-    for _ in range(2):  # the second time the file of the first is there
-        listener = await serve_unix(path, session, mode=0o640)
-        assert path.stat().st_mode & 0o777 == 0o640
-        client = await connect_unix(path)
-        await client.send(b"status")
-        assert await all_of(client) == b"status"
-        await listener.close(1)
-    assert [(peer, who.pid, who.uid, who.gid) for peer, who in seen] == [("unix", os.getpid(), os.getuid(), os.getgid())] * 2
-
-
-async def test_a_unix_socket_may_have_a_path_longer_than_the_kernel_takes(tmp_path):
-    folder = tmp_path / ("d" * 90) / ("e" * 90)
-    folder.mkdir(parents=True)
-
-    async def session(stream: Stream) -> None:
-        stream.write(b"here")
-
-    listener = await serve_unix(folder / "admin.sock", session)
-    assert await all_of(await connect_unix(folder / "admin.sock")) == b"here"
-    await listener.close(1)
-
-
-async def test_a_unix_socket_never_replaces_a_file(tmp_path):
-    path = tmp_path / "precious"
-    path.write_text("mail")
-    with pytest.raises(FileExistsError):
-        await serve_unix(path, None)
-    assert path.read_text() == "mail"
 
 
 async def test_peer_credentials_of_a_tcp_connection_are_an_error():
