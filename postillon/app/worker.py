@@ -11,6 +11,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from .office import Office, compose
 
 GRACE_S = 2.0
 """For commands under way when we are told to stop."""
+MAX_DIRECTORY = 90
+"""Octets; a Unix socket's address holds 107."""
 LEVELS = {"debug": logs.DEBUG, "info": logs.INFO, "warning": logs.WARNING, "error": logs.ERROR}
 
 log = Log("worker")
@@ -55,7 +58,15 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _thread_died(ended: threading.ExceptHookArgs) -> None:
+    """Without one of its threads a worker would hang silently; a new worker is better."""
+    log.error("thread died, so does this worker", exc=ended.exc_value, thread=ended.thread.name if ended.thread else "")
+    logs.flush()
+    os._exit(70)
+
+
 def _tune() -> None:
+    threading.excepthook = _thread_died
     sys.setswitchinterval(0.001)  # the loop must get its turn soon while a database thread computes
     gc.collect()
     gc.freeze()  # modules stay for ever: no need to look through them again
@@ -80,7 +91,7 @@ async def _serve(spec: Spec, line: Lifeline) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set if number == signal.SIGTERM else _noted)
-    bus = LocalBus(Layout(Path(spec.config.data)).run, spec.slot).open()
+    bus = LocalBus(_short(Layout(Path(spec.config.data)).run), spec.slot).open()
     try:
         async with opened(
             spec.config,
@@ -94,6 +105,13 @@ async def _serve(spec: Spec, line: Lifeline) -> None:
             await _run(spec, line, data, stopping)
     finally:
         await bus.close()
+
+
+def _short(directory: str) -> str:
+    """A name for *directory* that leaves room in a Unix socket's address, valid while this process lives."""
+    if len(os.fsencode(directory)) <= MAX_DIRECTORY:
+        return directory
+    return f"/proc/self/fd/{os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)}"
 
 
 def _noted() -> None:

@@ -5,6 +5,7 @@ Other programs' test harnesses drive it too: its options and its line of JSON ar
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -99,11 +100,16 @@ def _announce(config: Config, host: str, told: dict[str, Any], as_json: bool) ->
     ports = {service: getattr(config.listen, service) for service in SERVICES}
     if as_json:
         line = {"host": host, **ports, "data": config.data, "ca": told["ca"], "accounts": told["accounts"], "pid": os.getpid()}
-        print(json.dumps(line), flush=True)
+        _print(json.dumps(line))
         return
     listed = ", ".join(f"{service} {port}" for service, port in ports.items())
     accounts = ", ".join(f"{account['address']}:{account['password']}" for account in told["accounts"][:10])
-    print(f"Postillon is ready on {host}: {listed}; accounts {accounts}; authority {told['ca']}; pid {os.getpid()}", flush=True)
+    _print(f"Postillon is ready on {host}: {listed}; accounts {accounts}; authority {told['ca']}; pid {os.getpid()}")
+
+
+def _print(line: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it any more; we serve all the same
+        print(line, flush=True)
 
 
 def _asked(root: Path, domains: tuple[str, ...], accounts: list[str]) -> Asked:

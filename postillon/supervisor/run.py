@@ -177,6 +177,7 @@ class Supervisor:
     def _send_spec(self, slot: Slot) -> None:
         if slot.child is not None:
             slot.child.send(self._spec(slot.child, slot))
+            slot.child.heard = time.monotonic()  # it could tell nothing before it had this
 
     def _spec(self, child: Child, slot: Slot) -> Spec:
         unix = {name: sock.fileno() for name, sock in self._unix.items()}

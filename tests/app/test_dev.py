@@ -213,6 +213,14 @@ def wait_for_subject(server: Dev, address: str, words: str) -> None:
         time.sleep(0.1)
 
 
+def test_the_data_may_lie_deep(tmp_path: Path):
+    deep = tmp_path / ("a" * 60) / ("b" * 60)  # more than a Unix socket's address holds
+    with dev(deep, "--workers", "2") as server:
+        server.send("alice@example.test", "bob@example.test", "deep")
+        assert server.subjects("bob@example.test") == ["deep"]
+        assert server.command("status").returncode == 0
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_both_loops_serve(tmp_path: Path, loop: str):
     with dev(tmp_path, env={"POSTILLON_LOOP": loop}) as server:
