@@ -29,14 +29,15 @@ class Level(IntEnum):
     NARROW = 1
     """`store.email_sizes`."""
     WIDE = 2
-    """`store.emails`."""
+    """`store.overviews`."""
     OCTETS = 3
+    """`store.emails`, and then what they say."""
 
 
 class Batch:
     """Messages that are answered together; all columns run parallel."""
 
-    __slots__ = ("_overviews", "emails", "keywords", "narrow", "octets", "slots", "uids", "view")
+    __slots__ = ("_overviews", "_unpacked", "emails", "keywords", "narrow", "octets", "slots", "uids", "view")
 
     def __init__(self, view: View, keywords: Keywords, slots: Sequence[int]) -> None:
         self.view = view
@@ -44,12 +45,13 @@ class Batch:
         self.slots: Sequence[int] = slots
         uids = view.snapshot.uids
         self.uids: list[int] = [uids[slot] for slot in slots]
-        self.narrow: list[tuple[int, int, int, int, int, int]] = []
+        self.narrow: list[tuple[Any, ...]] = []
         """(received, zone, size, saved, email id, thread id)."""
         self.emails: list[Email] = []
         self.octets: dict[bytes, list[bytes]] = {}
         """Values of sections by their labels."""
-        self._overviews: list[tuple[bytes, bytes, bytes]] = []
+        self._overviews: list[bytes] = []
+        self._unpacked: list[tuple[bytes, bytes, bytes]] = []
 
     def take_rows(self, rows: Sequence[tuple[Any, ...]]) -> bool:
         """Rows of `store.email_sizes`; messages without one drop out, True if there are any."""
@@ -58,13 +60,14 @@ class Batch:
 
     def take_overviews(self, rows: Sequence[tuple[Any, ...]]) -> bool:
         """Rows of `store.overviews`, the same way."""
+        self._overviews = [row[7] for row in rows]
         self.narrow = [row[1:7] for row in rows]
-        self._overviews = [unpack_overview(row[7]) for row in rows]
         return self._keep([row[0] for row in rows])
 
     def take_emails(self, emails: list[Email]) -> bool:
         """Rows of `store.emails`, the same way."""
         self.emails = emails
+        self._overviews = [email.overview for email in emails]
         self.narrow = [(e.received, e.zone, e.size, e.saved, e.id, e.thread) for e in emails]
         return self._keep([email.uid for email in emails])
 
@@ -91,9 +94,9 @@ class Batch:
 
     def overviews(self, which: int) -> list[bytes]:
         """0 ENVELOPE, 1 BODYSTRUCTURE, 2 BODY."""
-        if not self._overviews:
-            self._overviews = [unpack_overview(email.overview) for email in self.emails]
-        return [overview[which] for overview in self._overviews]
+        if not self._unpacked:
+            self._unpacked = [unpack_overview(stored) for stored in self._overviews]
+        return [overview[which] for overview in self._unpacked]
 
 
 Column = Callable[[Batch], Iterable[int | bytes]]

@@ -76,12 +76,10 @@ def cost(key: SearchKey) -> int:
 
 async def find(key: SearchKey, selected: Selected, store: Store, now: int, breathe: Callable[[], Any]) -> array[int]:
     """The slots that match, ascending. *now*: epoch seconds; *breathe* is awaited between chunks."""
-    slots: Slots = selected.view.all_slots()
     search = _Search(selected, store, now, key)
     parts = sorted(key.keys if isinstance(key, keys.And) else (key,), key=cost)
     rest = [part for part in parts if cost(part) > SNAPSHOT]
-    for part in parts[: len(parts) - len(rest)]:
-        slots = search.here(part, slots)
+    slots = search.everywhere(parts[: len(parts) - len(rest)])
     if not rest:
         return array("I", slots)
     found: array[int] = array("I")
@@ -123,6 +121,15 @@ class _Search:
         self._read = _Chunk()
 
     # -- keys of the snapshot
+
+    def everywhere(self, parts: Sequence[SearchKey]) -> Slots:
+        """The messages of the mailbox that match all of *parts*, beginning with those that are named by number."""
+        named = next((part for part in parts if isinstance(part, keys.Numbers | keys.Uids)), None)
+        slots: Slots = self._view.all_slots() if named is None else self._numbered(named)
+        for part in parts:
+            if part is not named:
+                slots = self.here(part, slots)
+        return slots
 
     def here(self, key: SearchKey, slots: Slots) -> Slots:
         """Those of *slots* that match *key*, which costs no more than SNAPSHOT."""

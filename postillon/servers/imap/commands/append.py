@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import mmap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ....message.prepare import prepare
@@ -18,6 +18,7 @@ from ....model.plan import Body, Prepared
 from ....protocols.imap.commands import Append, AppendMessage, LiteralPart
 from ....protocols.imap.events import AppendStart, Command, LiteralChunk, LiteralEnd, LiteralStart, ProtocolError
 from ....protocols.imap.response_codes import append_uid
+from ....storage.spool import Spool
 from ....storage.store import AppendItem
 from ..answers import BadCommand, No
 from .mailboxes import target
@@ -61,21 +62,33 @@ class Arriving:
     mailbox: Mailbox
     room: int
     """Octets left of the quota."""
-    bodies: list[Body]
+    bodies: list[Body] = field(default_factory=list)
+    spools: list[Spool] = field(default_factory=list)
 
 
 async def append_start(session: Session, start: AppendStart) -> bytes | None:
     """Follow APPEND from its first word to its end."""
+    spools: list[Spool] = []
+    try:
+        arriving, request = await _take_in(session, start, spools)
+        return await _file(session, arriving, request)
+    except BaseException:
+        for spool in spools:
+            spool.discard()
+        raise
+
+
+async def _take_in(session: Session, start: AppendStart, spools: list[Spool]) -> tuple[Arriving, Append]:
     try:
         arriving = await _admit(session, start)
-        request = await _receive(session, arriving)
+        arriving.spools = spools
+        return arriving, await _receive(session, arriving)
     except Silent:
         raise
     except Exception:
         # The tagged answer follows; what still comes of the command is read over.
         session.dialogue.engine.literal_refuse(b"")
         raise
-    return await _file(session, arriving, request)
 
 
 async def _admit(session: Session, start: AppendStart) -> Arriving:
@@ -83,7 +96,7 @@ async def _admit(session: Session, start: AppendStart) -> Arriving:
         raise BadCommand(f"{start.name} is not supported")
     mailbox = await target(session, start.request.mailbox)
     account = await session.server.directory.account(session.owner.id)
-    return Arriving(mailbox, account.quota - account.used, [])
+    return Arriving(mailbox, account.quota - account.used)
 
 
 async def _receive(session: Session, arriving: Arriving) -> Append:
@@ -95,8 +108,12 @@ async def _receive(session: Session, arriving: Arriving) -> Append:
             _check(session, arriving, event)
             await session.store.check_space(event.size)
             dialogue.write(dialogue.engine.literal_go())
-            arriving.bodies.append(await _literal(session))
-            arriving.room -= arriving.bodies[-1].size
+            # Line ends may make it longer than announced.
+            spool = session.store.spool(2 * session.server.settings.append_limit)
+            arriving.spools.append(spool)
+            body = await _literal(session, spool)
+            arriving.bodies.append(body)
+            arriving.room -= body.size
         elif isinstance(event, Command):
             assert isinstance(event.request, Append)
             return event.request
@@ -118,28 +135,22 @@ def _check(session: Session, arriving: Arriving, literal: LiteralStart) -> None:
         raise No("A message of no octets cannot be stored", b"CANNOT")
 
 
-async def _literal(session: Session) -> Body:
-    # Line ends may make it longer than announced.
-    spool = session.store.spool(2 * session.server.settings.append_limit)
+async def _literal(session: Session, spool: Spool) -> Body:
     ends = LineEnds()
-    try:
-        while True:
-            event = await session.dialogue.next(session.patience())
-            if isinstance(event, LiteralChunk):
-                if b"\0" in event.data:
-                    # RFC 9051 §9: NUL is for literal8 alone, and RFC 3516 §4.4 lets us refuse it there.
-                    raise No("Message has NUL octets", b"UNKNOWN-CTE")
-                spool.write(ends.feed(event.data))
-            elif isinstance(event, LiteralEnd):
-                spool.write(ends.finish())
-                return await spool.finish()
-            else:
-                assert isinstance(event, ProtocolError)
-                session.broken(event)
-                raise Silent
-    except BaseException:
-        spool.discard()
-        raise
+    while True:
+        event = await session.dialogue.next(session.patience())
+        if isinstance(event, LiteralChunk):
+            if b"\0" in event.data:
+                # RFC 9051 §9: NUL is for literal8 alone, and RFC 3516 §4.4 lets us refuse it there.
+                raise No("Message has NUL octets", b"UNKNOWN-CTE")
+            spool.write(ends.feed(event.data))
+        elif isinstance(event, LiteralEnd):
+            spool.write(ends.finish())
+            return await spool.finish()
+        else:
+            assert isinstance(event, ProtocolError)
+            session.broken(event)
+            raise Silent
 
 
 async def _file(session: Session, arriving: Arriving, request: Append) -> bytes:
