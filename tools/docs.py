@@ -1,27 +1,50 @@
-"""Check the documents: every command, option and setting is told, nothing is told that is not there, links lead somewhere.
+"""Check the documents against the program: what is there is told, what is told is there, and links lead somewhere.
+
+Commands and options (docs/commands.md), settings with their defaults (docs/configuration.md), statuses (docs/errors.md), limits
+(docs/security.md), seams and files (ARCHITECTURE.md, decisions/), RFCs (docs/rfc.md, by tools/rfc.py).
 
 Usage: python tools/docs.py    (prints each difference and exits 1 if there is any)
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import importlib
 import re
 import sys
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import rfc
 
+from postillon import seams
 from postillon.cli.commands import postillon
-from postillon.config import Config
+from postillon.config import Config, Size
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ROOT / "docs" / "commands.md"
-SETTINGS = ROOT / "docs" / "configuration.md"
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("decisions/*.md"), *ROOT.glob("bench/*.md")])
 COMMON = {"--config", "--data", "--json", "--help"}
 """Options that many commands have; told once."""
+PLACES = ("etc", "var", "run", "opt", "usr", "bin", "dev", "proc", "mnt", "srv", "path")
+"""Where a path in a document may begin: a path of the machine it was written on is of no use to a reader."""
+UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "min": 60, "h": 3600, "days": 86400}
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def column(page: Path, pattern: str) -> set[str]:
+    """What stands in backticks in the first column of the page's tables."""
+    return set(re.findall(rf"^\| `({pattern})`", text(page), re.MULTILINE))
+
+
+# --- commands -----------------------------------------------------------------------------------------------------------
 
 
 def commands(group: click.Group, above: str = "postillon") -> dict[str, set[str]]:
@@ -40,9 +63,33 @@ def commands(group: click.Group, above: str = "postillon") -> dict[str, set[str]
     return found
 
 
-def settings(kind: typing.Any = Config, above: str = "") -> set[str]:
-    """`listen.smtp` and the like, as they stand in the file. What is in a table by name counts as that table."""
-    found: set[str] = set()
+def check_commands() -> Iterator[str]:
+    known = commands(postillon)
+    options = {option for each in known.values() for option in each} | COMMON
+    rows = dict(re.findall(r"^\| `(postillon [a-z]+(?: [a-z]+)*)[^\n|]*\|([^\n]*)\|$", text(DOCS / "commands.md"), re.MULTILINE))
+    rows["postillon dev"] = rows.get("postillon dev", "") + text(DOCS / "dev-mode.md")
+    for name, its in known.items():
+        if name not in rows:
+            yield f"docs/commands.md: `{name}` is not told"
+        yield from (f"docs: {option} of `{name}` is not told" for option in sorted(its) if option not in rows.get(name, ""))
+    for name in sorted(set(rows) - set(known)):
+        yield f"docs/commands.md: there is no command `{name}`"
+    for page in (DOCS / "commands.md", DOCS / "dev-mode.md"):
+        for option in sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text(page))) - options):
+            yield f"{page.name}: there is no option {option}"
+    for page in PAGES:
+        for told in re.findall(r"(?:^|`|\$ |/)postillon ((?:[a-z]+ ?)+)", text(page), re.MULTILINE):
+            first = told.split()[0]
+            if not any(name.split()[1] == first for name in known):
+                yield f"{page.name}: there is no command `postillon {first}`"
+
+
+# --- settings and limits ------------------------------------------------------------------------------------------------
+
+
+def settings(kind: typing.Any = Config, above: str = "") -> dict[str, typing.Any]:
+    """`listen.smtp` and the like, with their defaults. What is in a table by name counts as that table."""
+    found: dict[str, typing.Any] = {}
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         if field.name == "development":
@@ -51,43 +98,90 @@ def settings(kind: typing.Any = Config, above: str = "") -> set[str]:
         options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
         inner = [option for option in options if dataclasses.is_dataclass(option)]
         name = f"{above}{field.name}"
-        found |= settings(inner[0], f"{name}.") if inner else {name}
+        found |= settings(inner[0], f"{name}.") if inner else {name: field.default}
     return found
 
 
-def check_commands() -> list[str]:
-    text = COMMANDS.read_text() + (ROOT / "docs" / "development.md").read_text()
-    known = commands(postillon)
-    wrong = []
-    for name, options in known.items():
-        if f"`{name}" not in text:
-            wrong.append(f"{COMMANDS}: `{name}` is not told")
-        wrong += [f"docs: {option} of `{name}` is not told" for option in sorted(options) if option not in text]
-    for told in re.findall(r"`(postillon [a-z ]*[a-z])", COMMANDS.read_text()):
-        if not any(name == told or name.startswith(f"{told} ") for name in known):
-            wrong.append(f"{COMMANDS}: there is no command `{told}`")
-    return wrong
-
-
-def check_settings() -> list[str]:
-    told = set(re.findall(r"^\| `([a-z0-9_.]+)` \|", SETTINGS.read_text(), re.MULTILINE))
+def check_settings() -> Iterator[str]:
+    rows = dict(re.findall(r"^\| `([a-z0-9_.]+)` \| ([^|]*) \|", text(DOCS / "configuration.md"), re.MULTILINE))
     known = settings()
-    return [f"{SETTINGS}: `{name}` is not told" for name in sorted(known - told)] + [
-        f"{SETTINGS}: there is no setting `{name}`" for name in sorted(told - known)
-    ]
+    yield from (f"docs/configuration.md: `{name}` is not told" for name in sorted(set(known) - set(rows)))
+    yield from (f"docs/configuration.md: there is no setting `{name}`" for name in sorted(set(rows) - set(known)))
+    for name in set(known) & set(rows):
+        default, told = known[name], rows[name].strip("`")
+        if isinstance(default, Size):
+            is_right = Size.parse(told.strip('"')) == default
+        elif isinstance(default, int):
+            is_right = told == str(default)
+        else:  # an empty text and what has no default are told in words
+            is_right = (
+                not default
+                or default is dataclasses.MISSING
+                or told == str(list(default)).replace("'", '"')
+                or told == f'"{default}"'
+            )
+        if not is_right:
+            yield f"docs/configuration.md: the default of `{name}` is {default!r}, not {told}"
 
 
-def check_links() -> list[str]:
-    wrong = []
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("decisions/*.md"), *ROOT.glob("bench/*.md")]
-    for page in pages:
-        targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
-        wrong += [f"{page}: the link to {target} leads nowhere" for target in targets if not (page.parent / target).exists()]
-    return wrong
+def check_limits() -> Iterator[str]:
+    """Rows that end in `servers/pop3/session.py` `Pop3Settings.idle_timeout_s` or `… CONSTANT`: the number must be that."""
+    for told, path, name in re.findall(
+        r"\| ([^|\n]*) \| `([a-z0-9_/]+)\.py` `([\w.]+)` \|$", text(DOCS / "security.md"), re.MULTILINE
+    ):
+        found: typing.Any = importlib.import_module("postillon." + path.replace("/", "."))
+        for part in name.split("."):
+            fields = {field.name: field.default for field in dataclasses.fields(found)} if dataclasses.is_dataclass(found) else {}
+            found = fields[part] if part in fields else getattr(found, part)
+        number = re.match(r"([\d,.]+)(?: (KiB|MiB|GiB|min|h|days)\b)?", told)
+        if number is None or float(number[1].replace(",", "")) * UNITS.get(number[2], 1) != found:
+            yield f"docs/security.md: {name} is {found}, not {told}"
+
+
+# --- statuses, seams, links, paths --------------------------------------------------------------------------------------
+
+
+def statuses() -> set[str]:
+    """Every enhanced status of a refusal that stands in the code as a text of its own."""
+    trees = (ast.parse(text(path)) for path in (ROOT / "postillon").rglob("*.py"))
+    texts = {
+        node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return {each for each in texts if re.fullmatch(r"[45]\.\d+\.\d+", each)}
+
+
+def check_statuses() -> Iterator[str]:
+    told, known = column(DOCS / "errors.md", r"[45]\.\d+\.\d+"), statuses()
+    yield from (f"docs/errors.md: {status} is not told" for status in sorted(known - told))
+    yield from (f"docs/errors.md: nobody says {status}" for status in sorted(told - known))
+
+
+def check_seams() -> Iterator[str]:
+    known = {
+        name for name, kind in vars(seams).items() if getattr(kind, "_is_protocol", False) and kind.__module__ == seams.__name__
+    }
+    told = text(ROOT / "ARCHITECTURE.md")
+    yield from (f"ARCHITECTURE.md: the seam {name} is not told" for name in sorted(known) if f"`{name}`" not in told)
+
+
+def check_places() -> Iterator[str]:
+    for page in PAGES:
+        where, content = page.relative_to(ROOT), text(page)
+        targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", content)
+        yield from (f"{where}: the link to {target} leads nowhere" for target in targets if not (page.parent / target).exists())
+        for path in re.findall(r"(?<![\w.:/<~$])/([a-z]+)/\w", content):
+            if path not in PLACES:
+                yield f"{where}: /{path}/… is a path of some machine"
+        for path in re.findall(r"`((?:postillon/|tools/|tests/|bench/|[a-z_]+/)[\w/]*\.(?:py|md|txt))`", content):
+            if not (ROOT / path).exists() and not (ROOT / "postillon" / path).exists():
+                yield f"{where}: there is no file {path}"
+
+
+CHECKS = (check_commands, check_settings, check_limits, check_statuses, check_seams, check_places, rfc.complaints)
 
 
 def main() -> int:
-    wrong = [*check_commands(), *check_settings(), *check_links()]
+    wrong = [line for check in CHECKS for line in check()]
     print("\n".join(wrong) if wrong else "docs: fine")
     return 1 if wrong else 0
 
