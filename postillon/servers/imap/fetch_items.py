@@ -15,7 +15,7 @@ from typing import Any
 from ...message.prepare import unpack_overview
 from ...model.mail import Email
 from ...protocols.imap.dates import date_time
-from ...protocols.imap.fetch_attributes import Attribute, FetchAttribute, Section
+from ...protocols.imap.fetch_attributes import Attribute, FetchAttribute, Kind, Section
 from .answers import BadCommand
 from .keywords import Keywords
 from .objectid import email_id, thread_id
@@ -121,6 +121,8 @@ class Plan:
     """What a list of attributes means. See the module."""
 
     level: Level
+    other_level: Level
+    """How far we must go if the sections are known already."""
     template: bytes
     pieces: tuple[bytes, ...]
     """The template's part for each attribute."""
@@ -138,6 +140,14 @@ class Plan:
         return any(not section.peek for section in self.sections)
 
     @property
+    def is_headers(self) -> bool:
+        """The sections are lists of header fields, whole ones: their values are worth keeping."""
+        return bool(self.sections) and all(
+            section.kind in (Kind.FIELDS, Kind.FIELDS_NOT) and section.partial is None and not section.part
+            for section in self.sections
+        )
+
+    @property
     def needs_flags(self) -> bool:
         return Attribute.FLAGS in self.attributes
 
@@ -153,7 +163,7 @@ def plan_of(attributes: tuple[FetchAttribute, ...]) -> Plan:
     pieces: list[bytes] = []
     columns: list[Column] = []
     sections: list[Section] = []
-    level = Level.SNAPSHOT
+    level = other_level = Level.SNAPSHOT
     for attribute in attributes:
         if isinstance(attribute, Section):
             sections.append(attribute)
@@ -162,13 +172,13 @@ def plan_of(attributes: tuple[FetchAttribute, ...]) -> Plan:
             columns.append(_section_column(attribute))
         elif attribute in _ATTRIBUTES:
             needed, piece, column = _ATTRIBUTES[attribute]
-            level = max(level, needed)
+            level, other_level = max(level, needed), max(other_level, needed)
             pieces.append(piece)
             columns.append(column)
         else:
             raise BadCommand("FETCH attribute is not supported")
     template = b"* %d FETCH (" + b" ".join(pieces) + b")\r\n"
-    return Plan(level, template, tuple(pieces), tuple(columns), tuple(sections), attributes)
+    return Plan(level, other_level, template, tuple(pieces), tuple(columns), tuple(sections), attributes)
 
 
 def _section_column(section: Section) -> Column:

@@ -26,6 +26,7 @@ from ...storage.store import Store
 from . import capability, commands
 from .answers import BadCommand, Goodbye, No, condition, translate
 from .dialogue import Dialogue, Hangup
+from .header_cache import HeaderCache
 from .selected import Selected
 from .snapshots import Snapshots
 
@@ -81,6 +82,7 @@ class ImapServer:
         self.tls = tls
         self.settings = settings or ImapSettings()
         self.snapshots = snapshots or Snapshots(store=store)
+        self.headers = HeaderCache()
 
     async def session(self, stream: Stream) -> None:
         """Serve one connection to its end. Never raises for what a client does."""
@@ -226,6 +228,9 @@ class Session:
         elif not rule.allowed(self):
             self.bad(command, "is not allowed now")
         else:
+            if rule.where is commands.Where.SELECTED and self.dialogue.alarm.news:
+                # What arrived a moment ago is to be found; EXISTS may come at any time, EXPUNGE may not (RFC 9051 §7.5.1).
+                await self.tell(expunges=False)
             await self._tagged(command, rule.run(self, command, command.request), expunges=rule.expunges(command.request))
 
     def bad(self, command: Command, text: str) -> None:

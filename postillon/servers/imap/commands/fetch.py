@@ -100,9 +100,11 @@ async def _send(session: Session, selected: Selected, slots: array[int], attribu
             for line in selected.new_keywords():
                 session.dialogue.write(line)
         batch = Batch(selected.view, selected.loaded.keywords, part)
-        missing |= await _read(session, selected, batch, chosen)
+        if chosen.is_headers and await _from_cache(session, selected, batch, chosen):
+            continue
+        missing |= await _read(session, selected, batch, chosen.level)
         if chosen.sections:
-            await send_octets(session, batch, chosen)
+            await send_octets(session, batch, chosen, selected.loaded.key)
         else:
             session.dialogue.write(chosen.lines(batch))
         await session.dialogue.breathe()
@@ -123,13 +125,27 @@ async def _mark_seen(session: Session, selected: Selected, slots: array[int]) ->
     return bool(result.changed)
 
 
-async def _read(session: Session, selected: Selected, batch: Batch, plan: Plan) -> bool:
-    """Read the rows that *plan* needs into *batch*; True if some are gone."""
-    box, store = selected.loaded, session.store
-    if plan.level is Level.SNAPSHOT:
+async def _from_cache(session: Session, selected: Selected, batch: Batch, plan: Plan) -> bool:
+    """Answer with header fields that were asked for before; False if we do not have them all."""
+    for section in plan.sections:
+        values = session.server.headers.get(selected.loaded.key, section.label, batch.uids)
+        if values is None:
+            return False
+        batch.octets[section.label] = values
+    if await _read(session, selected, batch, plan.other_level):
         return False
-    if plan.level is Level.NARROW:
+    session.dialogue.write(plan.lines(batch))
+    await session.dialogue.breathe()
+    return True
+
+
+async def _read(session: Session, selected: Selected, batch: Batch, level: Level) -> bool:
+    """Read the rows that *level* needs into *batch*; True if some are gone."""
+    box, store = selected.loaded, session.store
+    if level is Level.SNAPSHOT:
+        return False
+    if level is Level.NARROW:
         return batch.take_rows(await store.email_sizes(box.principal, box.account, box.mailbox, batch.uids))
-    if plan.level is Level.WIDE:
+    if level is Level.WIDE:
         return batch.take_overviews(await store.overviews(box.principal, box.account, box.mailbox, batch.uids))
     return batch.take_emails(await store.emails(box.principal, box.account, box.mailbox, batch.uids))

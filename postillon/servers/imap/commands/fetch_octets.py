@@ -18,6 +18,7 @@ from ....protocols.imap.fetch_attributes import Kind, Section
 from ....storage.store import Rope
 from ..answers import No
 from ..fetch_items import Batch, Plan
+from ..snapshots import Key
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -55,8 +56,8 @@ class Wanted:
         return not self.section.binary and self.section.kind not in (Kind.FIELDS, Kind.FIELDS_NOT)
 
 
-async def send_octets(session: Session, batch: Batch, plan: Plan) -> None:
-    """Send the responses for *batch*, whose emails are read. Raises No for an encoding that we do not know."""
+async def send_octets(session: Session, batch: Batch, plan: Plan, mailbox: Key) -> None:
+    """Send the responses for *batch*, whose emails of *mailbox* are read. Raises No for an encoding that we do not know."""
     ropes = [session.store.octets(email) for email in batch.emails]
     wanted = [[_wanted(email, rope, item) for item in plan.sections] for email, rope in zip(batch.emails, ropes, strict=True)]
     start = 0
@@ -70,6 +71,9 @@ async def send_octets(session: Session, batch: Batch, plan: Plan) -> None:
             await _send_large(session, part, plan, ropes[start], wanted[start])
         else:
             await _send_together(session, part, plan, ropes[start:stop], wanted[start:stop])
+            if plan.is_headers:
+                for label, values in part.octets.items():
+                    session.server.headers.put(mailbox, label, part.uids, values)
         await session.dialogue.breathe()
         start = stop
 
