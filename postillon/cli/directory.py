@@ -93,7 +93,7 @@ def account_remove(server: Server, address: str, yes: bool) -> None:
 @_with_password
 @on_server
 def account_password(server: Server, address: str, password_stdin: bool, generate: bool) -> None:
-    """Set a new password. Sessions that use the old one end."""
+    """Set a new password. The old one is void at once; open sessions go on."""
     password, tell = obtain(password_stdin, generate, address)
     made = server.ask("account.password", address=address, password=password)
     server.show(made | ({"password": password} if tell else {}))
