@@ -13,12 +13,13 @@ from .. import __version__
 from ..admin.listener import AdminServer
 from ..admin.local_mail import LocalMail
 from ..admin.operations import Tools, perform
-from ..config import Config
+from ..config import Config, Destination, Sending
 from ..config import Route as RouteSettings
 from ..flow.bounce import Reporter
 from ..flow.deliver import Deliverer, FlowSettings
 from ..flow.outbound import Outbound
 from ..flow.receive import Receiver
+from ..flow.retry import RetrySchedule
 from ..flow.submit import Submitter
 from ..model.queue import NextHop
 from ..net.limits import ConnectionLimits, LimitSettings
@@ -37,6 +38,7 @@ from ..servers.smtp.session import SmtpSettings
 from ..servers.smtp.submission import SubmissionServer
 from ..supervisor.lifeline import Spec
 from ..supervisor.sockets import resolve
+from ..workers.concurrency import ConcurrencySettings
 from ..workers.janitor import Janitor
 from ..workers.queue import QueueSettings, QueueWorker
 from .data import Opened
@@ -108,8 +110,17 @@ def compose(spec: Spec, data: Opened) -> Office:
         max_size=config.limits.message_size,
         remote_allowed=config.development is None or bool(config.dns.servers),
         routed_domains=frozenset(config.sending.routes),
+        queue_lifetime_s=config.sending.lifetime,
     )
-    deliverer = Deliverer(store=data.store, directory=data.directory, clock=data.clock, settings=flow)
+    reporter = Reporter(
+        store=data.store,
+        directory=data.directory,
+        clock=data.clock,
+        ids=data.ids,
+        hostname=flow.hostname,
+        queue_lifetime_s=flow.queue_lifetime_s,
+    )
+    deliverer = Deliverer(store=data.store, directory=data.directory, clock=data.clock, settings=flow, reporter=reporter)
 
     def submitter(directory: Directory) -> Submitter:
         return Submitter(
@@ -117,7 +128,7 @@ def compose(spec: Spec, data: Opened) -> Office:
         )
 
     transport = _transport(config, resolver)
-    queue = _queue(config, data, flow, deliverer, transport)
+    queue = _queue(config, data, reporter, deliverer, transport)
     janitor = Janitor((data.store.clean, data.limiter.prune))
     data.store.space.on_pressed = janitor.press
     office = Office(
@@ -207,25 +218,38 @@ def _unix(
     return {"admin": admin.session, "sendmail": local_mail.session}
 
 
-def _queue(config: Config, data: Opened, flow: FlowSettings, deliverer: Deliverer, transport: RelayTransport) -> QueueWorker:
-    reporter = Reporter(
-        store=data.store,
-        directory=data.directory,
-        clock=data.clock,
-        ids=data.ids,
-        hostname=flow.hostname,
-        queue_lifetime_s=flow.queue_lifetime_s,
+def _schedule(sending: Sending, destination: Destination | None = None) -> RetrySchedule:
+    """The times of *destination*, those of *sending* where it has none."""
+    own = destination or Destination()
+    first, longest, report = own.first_wait, own.longest_wait, own.delay_report
+    return RetrySchedule(
+        first_wait_s=sending.first_wait if first is None else first,
+        longest_wait_s=sending.longest_wait if longest is None else longest,
+        give_up_s=sending.lifetime,
+        delay_report_s=sending.delay_report if report is None else report,
     )
+
+
+def _queue(config: Config, data: Opened, reporter: Reporter, deliverer: Deliverer, transport: RelayTransport) -> QueueWorker:
+    sending = config.sending
     outbound = Outbound(
-        store=data.store, transport=transport, deliver_local=deliverer.file_entry, reporter=reporter, clock=data.clock
+        store=data.store,
+        transport=transport,
+        deliver_local=deliverer.file_entry,
+        reporter=reporter,
+        clock=data.clock,
+        schedule=_schedule(sending),
+        schedules={domain: _schedule(sending, own) for domain, own in sending.destinations.items()},
     )
+    # A destination that does not answer rests no longer than its mail would wait.
+    concurrency = ConcurrencySettings(rest_s=min(ConcurrencySettings().rest_s, sending.first_wait))
     return QueueWorker(
         store=data.store,
         outbound=outbound,
         routing=transport,
         bus=data.bus,
         clock=data.clock,
-        settings=QueueSettings(attempts=config.sending.concurrency),
+        settings=QueueSettings(attempts=sending.concurrency, concurrency=concurrency),
         grace_s=2,
     )
 

@@ -27,6 +27,9 @@ OFFSETS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imap
 DEFAULT_DOMAIN = "example.test"
 
 
+_SECONDS = click.IntRange(1, 366 * 86400)
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     domains: tuple[str, ...]
@@ -44,6 +47,9 @@ class Asked:
 @click.option("--dns", metavar="HOST:PORT", help="Resolver. Without it and --route nothing is sent elsewhere.")
 @click.option("--route", "routes", multiple=True, metavar="DOMAIN=HOST:PORT", help="A fixed next hop for a domain.")
 @click.option("--mx-port", type=click.IntRange(1, 65535), default=25, show_default=True, help="Port to connect to on an MX.")
+@click.option("--retry", type=_SECONDS, metavar="SECONDS", help="Wait before the second attempt at a recipient.")
+@click.option("--delay-report", type=_SECONDS, metavar="SECONDS", help="When a sender hears of a delay.")
+@click.option("--queue-lifetime", type=_SECONDS, metavar="SECONDS", help="When a message is given up and returned.")
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one line of JSON.")
 @click.option("-v", "--verbose", count=True, help="Log what happens; twice: everything.")
 def dev(
@@ -57,6 +63,9 @@ def dev(
     dns: str | None,
     routes: tuple[str, ...],
     mx_port: int,
+    retry: int | None,
+    delay_report: int | None,
+    queue_lifetime: int | None,
     as_json: bool,
     verbose: int,
 ) -> None:
@@ -77,7 +86,7 @@ def dev(
         loop=os.environ.get("POSTILLON_LOOP", "auto"),
         listen=Listen((host,), **{service: port_base + offset for service, offset in OFFSETS.items()}),
         dns=Dns((dns,) if dns else ()),
-        sending=Sending(routes=dict(map(_route, routes))),
+        sending=_sending(routes, first_wait=retry, delay_report=delay_report, lifetime=queue_lifetime),
         logging=Logging(("warning", "info", "debug")[min(verbose, 2)]),
         development=Development(mx_port=mx_port, sends=bool(dns or routes)),
     )
@@ -87,6 +96,11 @@ def dev(
         _announce(config, host, told, as_json)
 
     sys.exit(run(config, announce, wishes))
+
+
+def _sending(routes: tuple[str, ...], **times: int | None) -> Sending:
+    given = {name: seconds for name, seconds in times.items() if seconds is not None}
+    return Sending(routes=dict(map(_route, routes)), **given)  # type: ignore[arg-type]
 
 
 def _check_dns(dns: str | None) -> None:

@@ -2,12 +2,13 @@
 
 from .addresses import server_address
 from .reading import ConfigError, Mistake, load, parse
-from .settings import SERVICES, Config, Development, Dns, Limits, Listen, Logging, Route, Sending, Size, TlsFiles
+from .settings import SERVICES, Config, Destination, Development, Dns, Limits, Listen, Logging, Route, Sending, Size, TlsFiles
 
 __all__ = [
     "SERVICES",
     "Config",
     "ConfigError",
+    "Destination",
     "Development",
     "Dns",
     "Limits",

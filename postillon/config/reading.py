@@ -19,7 +19,7 @@ import msgspec
 from ..model.address import AddressError, parse_domain
 from .addresses import server_address
 from .lines import key_lines, line_of
-from .settings import CHOICES, SERVICES, Config, Size
+from .settings import CHOICES, SERVICES, Config, Destination, Sending, Size
 
 _HIDDEN = {"development"}
 _PATH_IN_ERROR = re.compile(r" - at `\$?([^`]*)`$")
@@ -163,7 +163,7 @@ def _matching(tree: Any, pattern: tuple[str, ...], where: tuple[str, ...]) -> li
 def _senseless(tree: dict[str, Any]) -> list[Found]:
     """What has the right type and still cannot be meant."""
     config: Config = _convert(tree, Config)
-    return [*_senseless_places(config), *_senseless_network(config)]
+    return [*_senseless_places(config), *_senseless_network(config), *_senseless_times(config)]
 
 
 def _senseless_places(config: Config) -> Iterator[Found]:
@@ -193,9 +193,21 @@ def _senseless_network(config: Config) -> Iterator[Found]:
             server_address(server)
         except ValueError:
             yield ("dns", "servers"), f"`dns.servers`: {server!r} is not an IP address, with or without a port"
-    for name in config.sending.routes:
-        if not _is_domain(name):
-            yield ("sending", "routes", name), f"`{name}` is not a domain"
+    for table in ("routes", "destinations"):
+        for name in getattr(config.sending, table):
+            if not _is_domain(name):
+                yield ("sending", table, name), f"`{name}` is not a domain"
+
+
+def _senseless_times(config: Config) -> Iterator[Found]:
+    sending = config.sending
+    tables: list[tuple[tuple[str, ...], Sending | Destination]] = [(("sending",), sending)]
+    tables += [(("sending", "destinations", name), table) for name, table in sending.destinations.items()]
+    for where, table in tables:
+        for name, least in (("first_wait", 1), ("longest_wait", 1), ("delay_report", 0), ("lifetime", 1)):
+            value = getattr(table, name, None)
+            if value is not None and not least <= value <= 366 * 86400:
+                yield (*where, name), f"`{'.'.join((*where, name))}`: {value} is no sensible number of seconds"
 
 
 def _is_ip(text: str) -> bool:

@@ -78,12 +78,30 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """What differs for one destination domain; what is not given is as in `Sending`."""
+
+    first_wait: int | None = None
+    longest_wait: int | None = None
+    delay_report: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sending:
     smarthost: Route | None = None
     routes: dict[str, Route] = field(default_factory=dict)
     """By domain; they come before the smarthost and the MX."""
+    destinations: dict[str, Destination] = field(default_factory=dict)
+    """By domain."""
     concurrency: int = 40
     """Deliveries under way at the same time, for each worker."""
+    first_wait: int = 30 * 60
+    """Before the second attempt at a recipient; it doubles with each attempt."""
+    longest_wait: int = 4 * 3600
+    delay_report: int = 4 * 3600
+    """When a sender hears, once, that a message has not arrived yet; 0: never."""
+    lifetime: int = 5 * 86400
+    """When a message is given up and returned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,17 @@
-"""Reports to senders whose message did not arrive (RFC 3461 §5.2, RFC 3464): to whom, whether, and in which words.
+"""Reports to senders about what became of a message (RFC 3461 §5.2, RFC 3464): to whom, and whether. Words: `report_words`.
 
-The report is a plan, committed together with the settlement of the recipients that it is about. It has the null sender, so
-nothing is ever reported about a report, and the envelope sender gets it, whatever the header says.
+The report is a plan, committed together with the settlement, or the filing, of the recipients it is about. It has the null
+sender, so nothing is ever reported about a report, and the envelope sender gets it, whatever the header says.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..log import Log
 from ..message import dsn
-from ..message.date import format_date
 from ..message.header import header_end
 from ..message.octets import Octets
 from ..message.prepare import prepare
@@ -21,11 +21,11 @@ from ..model.envelope import Envelope, Notify, Recipient
 from ..model.errors import Refusal
 from ..model.ids import AccountId, QueueId
 from ..model.plan import Enqueue, File, Plan
-from ..model.queue import Outcome, QueueEntry
-from ..protocols.smtp.client import one_line
+from ..model.queue import Outcome, OutcomeKind, QueueEntry
 from ..seams import Clock, Directory, FindKind
 from ..storage.ids import IdSource
 from ..storage.store import Rope, Store
+from .report_words import Lost, delay_words, explanation, success_words
 
 log = Log("queue")
 
@@ -33,7 +33,20 @@ MAX_RETURNED = 256 * 1024
 """Octets of a message up to which it is returned whole when its sender wants that (RET=FULL); of larger ones the header is."""
 MAX_HEADER = 64 * 1024
 
-Lost = tuple[QueueEntry, Outcome]
+FILED = Outcome(OutcomeKind.DELIVERED, "2.1.5", "Filed")
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The message that a report is about."""
+
+    envelope: Envelope
+    header: bytes
+    made_at: int
+    name: str
+    """In the log."""
+    content: bytes | None = None
+    """The whole message, where it is returned."""
 
 
 class Reporter:
@@ -61,16 +74,38 @@ class Reporter:
         wanted = [(entry, outcome) for entry, outcome in lost if wants_failure(entry)]
         if not wanted:
             return None
-        first = wanted[0][0]
-        sender = first.envelope.sender
-        assert sender is not None, "wants_failure"
-        targets = await self._targets(sender)
-        if not targets:
-            log.warning("no report: its sender is not to be found", queue=first.queue_id, sender=sender)
+        about = await self._about(wanted[0][0], whole=True)
+        return await self._plan(about, _reported(wanted, self._clock.now()), explanation(wanted, self._hostname))
+
+    async def delay(self, late: Sequence[Lost]) -> Plan | None:
+        """The report about recipients of one message that will be tried again (see `wants_delay`). Raises Refusal."""
+        wanted = [(entry, outcome) for entry, outcome in late if wants_delay(entry)]
+        if not wanted:
             return None
-        now = self._clock.now()
-        octets = await self._octets(first, sender, wanted, now)
-        return await self._plan(first, octets, targets, now)
+        until = min(entry.expires for entry, _ in wanted)
+        words = delay_words(wanted, self._hostname, until)
+        about = await self._about(wanted[0][0])
+        return await self._plan(about, _reported(wanted, self._clock.now()), words, until)
+
+    async def relayed(self, taken: Sequence[Lost]) -> Plan | None:
+        """The report about recipients that a server took which does not know DSN (RFC 3461 §5.2.2). Raises Refusal."""
+        wanted = [(entry, outcome) for entry, outcome in taken if wants_success(entry.envelope, entry.recipient)]
+        if not wanted:
+            return None
+        reported = _reported(wanted, self._clock.now())
+        about = await self._about(wanted[0][0])
+        return await self._plan(about, reported, success_words(reported, self._hostname, about.made_at))
+
+    async def filed(self, entry: QueueEntry) -> Plan | None:
+        """The report about a copy that the queue kept for an account and that is filed now. Raises Refusal."""
+        return await self.relayed([(entry, FILED)])
+
+    async def success(self, about: About, reported: Sequence[dsn.Reported]) -> Plan | None:
+        """The report about recipients that are delivered here, or expanded, in the commit that it goes with. Raises Refusal."""
+        wanted = [one for one in reported if wants_success(about.envelope, one.recipient)]
+        if not wanted:
+            return None
+        return await self._plan(about, wanted, success_words(wanted, self._hostname, about.made_at))
 
     async def _targets(self, sender: Address) -> list[AccountId | Address]:
         """Accounts and foreign addresses that *sender* leads to."""
@@ -84,31 +119,41 @@ class Reporter:
             return [sender]
         return [*found.accounts, *found.remote]
 
-    async def _octets(self, first: QueueEntry, sender: Address, lost: Sequence[Lost], now: int) -> bytes:
-        header, content = await self._original(first)
-        name = f"{self._ids.next():x}"
-        return dsn.report(
-            dsn.Original(sender, header, first.made_at, first.envelope.envid, content),
-            [dsn.Reported(entry.recipient, outcome, now) for entry, outcome in lost],
-            host=self._hostname,
-            at=now,
-            message_id=f"{name}.report@{self._hostname}",
-            boundary=f"={name}.{secrets.token_hex(12)}",
-            words=explanation(lost, self._hostname),
-        )
-
-    async def _original(self, entry: QueueEntry) -> tuple[bytes, bytes | None]:
+    async def _about(self, entry: QueueEntry, *, whole: bool = False) -> About:
         """The message's header and, where it is to be returned, all of it. What cannot be read is reported without."""
         rope = Rope(Octets.decode(entry.recipe, entry.blob_size), entry.blob)
-        is_whole = entry.envelope.ret == "FULL" and rope.size <= MAX_RETURNED
+        # RFC 3461 §4.3: RET counts only where there is a failure to report; else the header is enough.
+        is_whole = whole and entry.envelope.ret == "FULL" and rope.size <= MAX_RETURNED
+        header, content, name = b"", None, f"{entry.queue_id:x}"
         try:
             data = await self._store.read_octets(rope, 0, rope.size if is_whole else min(rope.size, MAX_HEADER))
+            header, content = data[: header_end(data, 0, len(data))], data if is_whole else None
         except Refusal as refusal:
-            log.warning("original not readable", queue=entry.queue_id, reason=refusal.detail or refusal.text)
-            return b"", None
-        return data[: header_end(data, 0, len(data))], data if is_whole else None
+            log.warning("original not readable", queue=name, reason=refusal.detail or refusal.text)
+        return About(entry.envelope, header, entry.made_at, name, content)
 
-    async def _plan(self, first: QueueEntry, octets: bytes, targets: Sequence[AccountId | Address], now: int) -> Plan:
+    def _octets(self, about: About, sender: Address, reported: Sequence[dsn.Reported], words: str, until: int | None) -> bytes:
+        name = f"{self._ids.next():x}"
+        return dsn.report(
+            dsn.Original(sender, about.header, about.made_at, about.envelope.envid, about.content),
+            reported,
+            host=self._hostname,
+            at=self._clock.now(),
+            message_id=f"{name}.report@{self._hostname}",
+            boundary=f"={name}.{secrets.token_hex(12)}",
+            retry_until=until,
+            words=words,
+        )
+
+    async def _plan(self, about: About, reported: Sequence[dsn.Reported], words: str, until: int | None = None) -> Plan | None:
+        sender = about.envelope.sender
+        assert sender is not None, "wants_…"
+        targets = await self._targets(sender)
+        if not targets:
+            log.warning("no report: its sender is not to be found", queue=about.name, sender=sender)
+            return None
+        now = self._clock.now()
+        octets = self._octets(about, sender, reported, words, until)
         spool = self._store.spool(len(octets))
         spool.write(octets)
         body = await spool.finish()
@@ -120,7 +165,7 @@ class Reporter:
             body=body,
             prepared=prepare(return_path(None) + octets, len(octets)) if files else None,
             received=now,
-            items=(*files, *([self._enqueue(first.envelope, octets, whole, away, now)] if away else [])),
+            items=(*files, *([self._enqueue(about.envelope, octets, whole, away, now)] if away else [])),
         )
 
     def _enqueue(self, about: Envelope, octets: bytes, rope: Octets, away: Sequence[Address], now: int) -> Enqueue:
@@ -143,79 +188,22 @@ class Reporter:
         )
 
 
+def _reported(concerned: Sequence[Lost], now: int) -> list[dsn.Reported]:
+    return [dsn.Reported(entry.recipient, outcome, now) for entry, outcome in concerned]
+
+
 def wants_failure(entry: QueueEntry) -> bool:
     """RFC 3461 §4.1, §5.2: FAILURE is what a sender wants who did not say; nothing is said to the null sender."""
     notify = entry.recipient.notify
     return entry.envelope.sender is not None and (not notify or Notify.FAILURE in notify)
 
 
-# --- the words --------------------------------------------------------------------------------------------------------
-
-# Status (its longest beginning that stands here) -> what happened, and whose turn it is to do what. `{domain}` is the
-# recipient's, `{days}` how long we tried.
-_WORDS = {
-    "4.4.7": (
-        "could not be delivered for {days}, and we have stopped trying",
-        "Your address and message are probably fine, their server is not. Please ask the recipient by another way, or send it"
-        " again later.",
-    ),
-    "5.1.1": ("was not delivered: there is no such address", "Please check the part before the @ and send it again."),
-    "5.1.10": ("was not delivered: {domain} takes no mail", "Please ask the recipient for another address."),
-    "5.1.2": ("was not delivered: the domain {domain} does not exist", "Please check the part after the @ and send it again."),
-    "5.2.1": ("was not delivered: the mailbox is closed", "Please ask the recipient for another address."),
-    "5.2.2": ("was not delivered: the mailbox is full", "The recipient has to make room; then please send it again."),
-    "5.3.4": ("was not delivered: it is too large for their server", "Please send it again in smaller pieces, or as a link."),
-    "5.4.4": ("was not delivered: {domain} has no mail server", "Please check the part after the @ and send it again."),
-    "5.4.6": ("was not delivered: it would go round in a circle", "The administrator of {domain} has to put that right."),
-    "5.6": ("was not delivered: their server cannot take this kind of message", "Please send it again as plain text."),
-    "5.7": (
-        "was refused by their server's rules",
-        "Their words below say why; if they do not help, please forward this report to your administrator.",
-    ),
-    "5": (
-        "was refused by their server",
-        "Their words below say why. If it is a mistake in the address, please correct it and send the message again.",
-    ),
-}
+def wants_delay(entry: QueueEntry) -> bool:
+    """RFC 3461 §4.1: who did not say leaves it to us. Then only our own accounts hear of it: they are sure to be the senders."""
+    notify = entry.recipient.notify
+    wanted = Notify.DELAY in notify or (not notify and entry.account is not None)
+    return entry.envelope.sender is not None and wanted
 
 
-def _case(status: str) -> str:
-    """The longest beginning of *status*, by whole numbers, that has words."""
-    while status and status not in _WORDS:
-        status = status.rpartition(".")[0]
-    return status or "5"
-
-
-def explanation(lost: Sequence[Lost], hostname: str) -> str:
-    """The part for people: first what happened and whose turn it is, then what was said about each recipient."""
-    cases: dict[tuple[str, str], list[Lost]] = {}
-    for entry, outcome in lost:
-        # One sentence for all recipients of whom the same is true.
-        case = _case(outcome.status)
-        domain = entry.recipient.address.domain if "{domain}" in "".join(_WORDS[case]) else ""
-        cases.setdefault((case, domain), []).append((entry, outcome))
-    lines = [line for (case, domain), concerned in cases.items() for line in _paragraph(case, domain, concerned)]
-    sent = format_date(lost[0][0].made_at, 0)
-    lines += [f"This is the mail system at {hostname}. It took your message on {sent}."]
-    lines += ["Attached: details for the technician, and the message or its header."]
-    return "\n".join(lines) + "\n"
-
-
-def _paragraph(case: str, domain: str, lost: Sequence[Lost]) -> list[str]:
-    what, turn = _WORDS[case]
-    values = {"domain": domain, "days": _days(lost[0][0])}
-    names = [str(entry.recipient.address) for entry, _ in lost]
-    whom = names[0] if len(names) == 1 else f"{len(names)} recipients"
-    said = [line for entry, outcome in lost for line in (f"  {entry.recipient.address}", f"    {_said(outcome)}")]
-    return [f"Your message to {whom} {what.format(**values)}. {turn.format(**values)}", "", *said, ""]
-
-
-def _said(outcome: Outcome) -> str:
-    code = f"{outcome.code} " if outcome.code else ""
-    who = f"{outcome.remote} said: " if outcome.remote and outcome.code else f"{outcome.remote}: " if outcome.remote else ""
-    return one_line(f"{who}{code}{outcome.text} ({outcome.status})", 800)
-
-
-def _days(entry: QueueEntry) -> str:
-    hours = max(round((entry.expires - entry.made_at) / 3600), 1)
-    return f"{hours // 24} days" if hours >= 48 else f"{hours} hours" if hours > 1 else "an hour"
+def wants_success(envelope: Envelope, recipient: Recipient) -> bool:
+    return envelope.sender is not None and Notify.SUCCESS in recipient.notify

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..message import dsn
 from ..message.octets import Octets
 from ..message.prepare import prepare
 from ..model.address import Address
-from ..model.envelope import Accepted, Envelope, Recipient
+from ..model.envelope import Accepted, Envelope, Notify, Recipient
 from ..model.ids import AccountId, QueueId
-from ..model.plan import Enqueue, File
-from ..model.queue import Outcome, OutcomeKind, QueueEntry
+from ..model.plan import Enqueue, File, Plan
+from ..model.queue import Outcome, QueueEntry
+from ..model.queue import OutcomeKind as Kind
 from ..seams import Clock, Directory
 from ..storage.store import Rope, Store
+from .bounce import FILED, About, Reporter, wants_success
 from .plan import Fate
 
 LOCAL = "local"
@@ -51,11 +54,20 @@ class Copies:
 class Deliverer:
     """Makes plan items, and files what the queue kept for local accounts."""
 
-    def __init__(self, *, store: Store, directory: Directory, clock: Clock, settings: FlowSettings) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        directory: Directory,
+        clock: Clock,
+        settings: FlowSettings,
+        reporter: Reporter | None = None,
+    ) -> None:
         self._store = store
         self._directory = directory
         self._clock = clock
         self._settings = settings
+        self._reporter = reporter
 
     async def items(
         self,
@@ -80,8 +92,28 @@ class Deliverer:
         ]
         queued = list(self._remote(envelope, accepted, fates, copies, sender_account))
         if later:
-            queued.append(await self._local_later(envelope, later, copies, sender_account))
+            wishes = {account: _wishes(one) for one in reversed(accepted) for account in one.accounts}
+            queued.append(
+                await self._local_later(envelope, {account: wishes[account] for account in later}, copies, sender_account)
+            )
         return (*files, *queued)
+
+    async def reports(
+        self, about: About, accepted: Sequence[Accepted], fates: Sequence[Fate], items: Sequence[File | Enqueue]
+    ) -> tuple[Plan, ...]:
+        """What the sender is told at once, in the same commit: delivered, or expanded (RFC 3461 §5.2.7). Raises Refusal."""
+        filed = {item.account for item in items if isinstance(item, File)}
+        reported = []
+        for one, fate in zip(accepted, fates, strict=True):
+            # What we take for junk is not worth confirming: its sender is likely to be forged.
+            if fate not in (Fate.FILE, Fate.QUEUE) or not wants_success(about.envelope, one.recipient):
+                continue
+            if _is_expanded(one) or (one.accounts and one.accounts[0] in filed):
+                reported.append(dsn.Reported(one.recipient, FILED, is_expanded=_is_expanded(one)))
+        if not reported or self._reporter is None:
+            return ()
+        plan = await self._reporter.success(about, reported)
+        return () if plan is None else (plan,)
 
     def _remote(
         self,
@@ -96,16 +128,18 @@ class Deliverer:
             if fate is Fate.DISCARD:
                 continue
             for target in one.remote:
-                recipients.setdefault(target.key, _handed_on(one.recipient, target))
+                recipients.setdefault(target.key, _handed_on(_wishes(one), target))
         if recipients:
             found = tuple(recipients.values())
             yield self._enqueue(envelope, found, tuple(r.address.domain for r in found), copies.handed_on, sender_account)
 
     async def _local_later(
-        self, envelope: Envelope, accounts: Sequence[AccountId], copies: Copies, sender_account: AccountId | None
+        self, envelope: Envelope, wishes: Mapping[AccountId, Recipient], copies: Copies, sender_account: AccountId | None
     ) -> Enqueue:
-        names = [(await self._directory.account(account)).name for account in accounts]
-        recipients = tuple(Recipient(Address.parse(name)) for name in names)
+        names = [(await self._directory.account(account)).name for account in wishes]
+        recipients = tuple(
+            _handed_on(recipient, Address.parse(name)) for name, recipient in zip(names, wishes.values(), strict=True)
+        )
         return self._enqueue(envelope, recipients, (LOCAL,) * len(recipients), copies.filed, sender_account)
 
     def _enqueue(
@@ -133,11 +167,26 @@ class Deliverer:
         """File the copy that *entry* keeps for a local account; the entry is settled with it. Raises Refusal."""
         found = await self._directory.find(entry.recipient.address)
         if not found.accounts:
-            return Outcome(OutcomeKind.FAILED, "5.1.1", "There is no such account any more")
+            return Outcome(Kind.FAILED, "5.1.1", "There is no such account any more")
         rope = Rope(Octets.decode(entry.recipe, entry.blob_size), entry.blob)
         data = await self._store.read_octets(rope, 0, rope.size)
-        await self._store.file_queued(entry, found.accounts[0], await asyncio.to_thread(prepare, data, entry.blob_size))
-        return Outcome(OutcomeKind.DELIVERED, "2.1.5", "Filed")
+        report = await self._reporter.filed(entry) if self._reporter is not None else None
+        await self._store.file_queued(entry, found.accounts[0], await asyncio.to_thread(prepare, data, entry.blob_size), report)
+        return FILED
+
+
+def _is_expanded(one: Accepted) -> bool:
+    """It leads to several places, so nobody can say for all of them that the message arrived."""
+    return len(one.accounts) + len(one.remote) > 1
+
+
+def _wishes(one: Accepted) -> Recipient:
+    """The recipient, with the wishes that go on to where it leads: of success the expansion is the last report."""
+    recipient = one.recipient
+    if not _is_expanded(one) or Notify.SUCCESS not in recipient.notify:
+        return recipient
+    # No wish at all would mean FAILURE.
+    return replace(recipient, notify=recipient.notify - {Notify.SUCCESS} or frozenset({Notify.NEVER}))
 
 
 def _handed_on(recipient: Recipient, target: Address) -> Recipient:

@@ -7,7 +7,7 @@ worker that leased the entries (`workers.queue`) settles them with what stands h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..log import Log
@@ -18,9 +18,9 @@ from ..model.queue import Outcome, OutcomeKind, QueueEntry
 from ..relay.outcome import deferred, failed
 from ..seams import Clock, Transport
 from ..storage.store import Rope, Store
-from .bounce import Reporter
+from .bounce import Reporter, wants_delay
 from .deliver import LOCAL
-from .retry import RetrySchedule, next_try
+from .retry import RetrySchedule, is_late, next_try, try_to_report
 
 log = Log("queue")
 
@@ -41,7 +41,7 @@ class Settlement:
     next_try: int | None
     """Epoch seconds; None: delivered or failed, the entry is done."""
     report: Plan | None = None
-    """Committed together with the settlement. One for all failed recipients of an attempt, with the first of them."""
+    """Committed together with the settlement. One for all recipients of an attempt with the same fate, with the first of them."""
     delay_reported: bool = False
     is_settled: bool = False
     """A local copy: filing it has settled the entry in the same transaction."""
@@ -120,13 +120,16 @@ class Outbound:
         reporter: Reporter,
         clock: Clock,
         schedule: RetrySchedule | None = None,
+        schedules: Mapping[str, RetrySchedule] | None = None,
     ) -> None:
+        """*schedules*: by the recipient's domain, where it is not *schedule*."""
         self._reads = Reads(store)
         self._transport = transport
         self._deliver_local = deliver_local
         self._reporter = reporter
         self._clock = clock
         self._schedule = schedule or RetrySchedule()
+        self._schedules = schedules or {}
 
     async def attempt(self, entries: Sequence[QueueEntry]) -> list[Outcome]:
         """Try once: exactly one outcome for each entry, in order. Nothing but a cancellation is raised."""
@@ -151,34 +154,67 @@ class Outbound:
         return StoredMessage(self._reads, Rope(Octets.decode(entry.recipe, entry.blob_size), entry.blob))
 
     async def judge(self, entries: Sequence[QueueEntry], outcomes: Sequence[Outcome]) -> list[Settlement]:
-        """What becomes of each entry after an attempt that ended in *outcomes*, those that carry a report first."""
+        """What becomes of each entry after an attempt that ended in *outcomes*, those that carry a report first.
+
+        If we die in the middle, the others are tried and reported again; the other way round they would vanish in silence.
+        """
         now = self._clock.now()
         settled = [self._settlement(entry, outcome, now) for entry, outcome in zip(entries, outcomes, strict=True)]
+        settled = await self._report(settled, now)
+        return sorted(settled, key=lambda found: found.report is None)
+
+    async def _report(self, settled: list[Settlement], now: int) -> list[Settlement]:
+        """The same with a report for each kind of news, carried by the first that it is about."""
         lost = [found for found in settled if found.outcome.kind is OutcomeKind.FAILED]
-        if not lost:
-            return settled
-        try:
-            report = await self._reporter.failure([(found.entry, found.outcome) for found in lost])
-        except Exception as error:
-            log.error("report not made", exc=error, queue=f"{entries[0].queue_id:x}")
-            return [self._unreported(found, now) if found in lost else found for found in settled]
-        # If we die in the middle, the others are tried and reported again; the other way round they would vanish in silence.
-        return [replace(lost[0], report=report), *(found for found in settled if found is not lost[0])]
+        late = [found for found in settled if self._is_late_now(found, now)]
+        taken = [found for found in settled if _is_to_confirm(found)]
+        done: dict[int, Settlement] = {}
+        for concerned, make in ((lost, self._reporter.failure), (late, self._reporter.delay), (taken, self._reporter.relayed)):
+            if not concerned:
+                continue
+            try:
+                report = await make([(found.entry, found.outcome) for found in concerned])
+            except Exception as error:
+                log.error("report not made", exc=error, queue=concerned[0].entry.queue_id)
+                # A delay is reported after the next attempt. What was taken cannot be sent again for the sake of a report.
+                done.update((id(found), self._unreported(found, now)) for found in (concerned if concerned is lost else ()))
+                continue
+            is_late = concerned is late
+            done.update((id(found), replace(found, delay_reported=found.delay_reported or is_late)) for found in concerned)
+            done[id(concerned[0])] = replace(done[id(concerned[0])], report=report)
+        return [done.get(id(found), found) for found in settled]
+
+    def _is_late_now(self, found: Settlement, now: int) -> bool:
+        entry = found.entry
+        is_waiting = found.next_try is not None and not entry.delay_reported
+        return is_waiting and wants_delay(entry) and is_late(entry.made_at, now, self._schedule_of(entry))
+
+    def _schedule_of(self, entry: QueueEntry) -> RetrySchedule:
+        return self._schedules.get(entry.recipient.address.domain, self._schedule)
 
     def _unreported(self, found: Settlement, now: int) -> Settlement:
         """A failure that nobody could be told of is tried again as long as there is time: better twice than in silence."""
         outcome = deferred("4.3.0", f"the report of a failure could not be made; the failure: {found.outcome.text}")
-        again = next_try(found.entry.attempts + 1, found.entry.expires, now, self._schedule)
+        again = next_try(found.entry.attempts + 1, found.entry.expires, now, self._schedule_of(found.entry))
         return found if again is None else replace(found, outcome=outcome, next_try=again)
 
     def _settlement(self, entry: QueueEntry, outcome: Outcome, now: int) -> Settlement:
         if outcome.kind is not OutcomeKind.DEFERRED:
             is_filed = entry.destination == LOCAL and outcome.kind is OutcomeKind.DELIVERED
             return Settlement(entry, outcome, None, is_settled=is_filed)
-        again = next_try(entry.attempts + 1, entry.expires, now, self._schedule)
+        schedule = self._schedule_of(entry)
+        again = next_try(entry.attempts + 1, entry.expires, now, schedule)
         if again is None:
             return Settlement(entry, _expired(outcome), None)
+        if wants_delay(entry) and not entry.delay_reported:
+            again = try_to_report(again, entry.made_at, now, schedule)
         return Settlement(entry, outcome, again, delay_reported=entry.delay_reported)
+
+
+def _is_to_confirm(found: Settlement) -> bool:
+    """Delivered to a server that will not confirm it (RFC 3461 §5.2.2). What was filed here was reported with the filing."""
+    outcome = found.outcome
+    return outcome.kind is OutcomeKind.DELIVERED and not found.is_settled and not outcome.confirms
 
 
 def _refused(refusal: Refusal, *, is_local: bool) -> Outcome:

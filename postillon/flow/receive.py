@@ -15,6 +15,7 @@ from ..model.plan import Plan, Receipt
 from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
 from . import accept
+from .bounce import About
 from .deliver import Copies, Deliverer, FlowSettings
 from .judge import judge_sender
 from .plan import Opinion, Wish, decide
@@ -81,6 +82,7 @@ class Receiver:
             received=incoming.at,
             items=items,
             accept_key=accept.accept_key(incoming.client.address, incoming.envelope, incoming.body),
+            along=await self._deliverer.reports(about(incoming, header), incoming.accepted, fates, items),
         )
         receipt = await self._store.commit(plan)
         note_accepted(incoming, receipt, started)
@@ -97,6 +99,11 @@ def check_local(found: Found, recipient: Recipient, size: int) -> None:
         raise NotFound(f"No such mailbox here: <{recipient.address}>", status="5.1.1")
     if found.accounts and not found.remote and found.free < max(size, 1):
         raise OverQuota("The mailbox is full; try again later")
+
+
+def about(incoming: Incoming, header: bytes) -> About:
+    """The message, for a report that goes along with its acceptance."""
+    return About(incoming.envelope, header, incoming.at, accept.message_name(incoming))
 
 
 def received_field(incoming: Incoming, hostname: str) -> bytes:

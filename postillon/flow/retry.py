@@ -13,6 +13,8 @@ class RetrySchedule:
     longest_wait_s: int = 4 * 3600
     give_up_s: int = 5 * 86400
     """After this long a message expires: whoever enqueues adds it to the moment of acceptance."""
+    delay_report_s: int = 4 * 3600
+    """After this long the sender hears, once, that a recipient has not been reached; 0: never."""
 
 
 def next_try(attempts: int, expires: int, now: int, schedule: RetrySchedule | None = None) -> int | None:
@@ -25,3 +27,14 @@ def next_try(attempts: int, expires: int, now: int, schedule: RetrySchedule | No
     # An exponent beyond 30 has long passed the longest wait; it only makes large numbers.
     at = now + min(schedule.first_wait_s * 2 ** min(max(attempts - 1, 0), 30), schedule.longest_wait_s)
     return at if at <= expires else None
+
+
+def is_late(made_at: int, now: int, schedule: RetrySchedule) -> bool:
+    """Is it time to tell the sender that the message has not arrived yet?"""
+    return 0 < schedule.delay_report_s <= now - made_at
+
+
+def try_to_report(again: int, made_at: int, now: int, schedule: RetrySchedule) -> int:
+    """*again*, the next try, or earlier: the attempt after which the sender is told of the delay comes when that is due."""
+    at = made_at + schedule.delay_report_s
+    return at if schedule.delay_report_s and now < at < again else again

@@ -21,7 +21,7 @@ from . import accept
 from .complete import Completed, complete
 from .deliver import Copies, Deliverer, FlowSettings
 from .plan import Opinion, Wish, decide
-from .receive import check_local, note_accepted, received_field
+from .receive import about, check_local, note_accepted, received_field
 
 
 class Submitter:
@@ -88,6 +88,7 @@ class Submitter:
             received=incoming.at,
             items=items,
             accept_key=accept.accept_key(client.login or client.address, incoming.envelope, incoming.body),
+            along=await self._deliverer.reports(about(incoming, edited.header), incoming.accepted, fates, items),
         )
         receipt = await self._store.commit(plan)
         note_accepted(incoming, receipt, started)

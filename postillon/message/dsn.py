@@ -28,12 +28,19 @@ _MESSAGE_ID = re.compile(rb"<([^<>\s]+@[^<>\s]+)>")
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _TYPED = re.compile(r"[A-Za-z0-9-]{1,40};[!-~ ]+")
 
-_SUBJECT = {"failed": "Not delivered", "delayed": "Delayed", "delivered": "Delivered", "relayed": "Delivered"}
+_SUBJECT = {
+    "failed": "Not delivered",
+    "delayed": "Delayed",
+    "delivered": "Delivered",
+    "relayed": "Delivered",
+    "expanded": "Delivered",
+}
 _INTRODUCTION = {
     "failed": "Your message could not be delivered to:",
     "delayed": "Your message has not been delivered yet, and will be tried again. This concerns:",
     "delivered": "Your message was delivered to:",
     "relayed": "Your message was handed on, to a system that may not confirm its delivery, for:",
+    "expanded": "Your message was delivered to a list, whose members will not confirm it:",
 }
 
 
@@ -58,10 +65,14 @@ class Reported:
     outcome: Outcome
     attempted: int = 0
     """When it was last tried, epoch seconds; 0 if it was not."""
+    is_expanded: bool = False
+    """It led to several addresses, of which none will be reported as delivered (RFC 3461 §5.2.7)."""
 
     @property
     def action(self) -> str:
         """RFC 3464 §2.3.3. Delivered elsewhere is `relayed`: we only know that somebody took it."""
+        if self.outcome.kind is OutcomeKind.DELIVERED and self.is_expanded:
+            return "expanded"
         if self.outcome.kind is OutcomeKind.DELIVERED:
             return "relayed" if self.outcome.remote else "delivered"
         return "failed" if self.outcome.kind is OutcomeKind.FAILED else "delayed"

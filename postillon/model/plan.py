@@ -77,6 +77,8 @@ class Plan:
     items: tuple[File | Enqueue, ...] = ()
     accept_key: bytes = b""
     """Hash over peer, envelope and body, to recognise a message that was sent again after a lost 250; empty: never."""
+    along: tuple[Plan, ...] = ()
+    """Reports about it, made true in the same transaction; not once more if it had been accepted before."""
 
 
 @dataclass(frozen=True, slots=True)

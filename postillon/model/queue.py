@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from .address import Address
@@ -63,6 +63,8 @@ class Outcome:
     """`host [address]` that said it; empty if nobody did."""
     code: int = 0
     """SMTP reply code; 0 if nobody said one."""
+    confirms: bool = field(default=False, compare=False)
+    """Delivered to a hop that knows DSN: telling the sender of success is its duty now (RFC 3461 §5.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)

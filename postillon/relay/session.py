@@ -66,6 +66,8 @@ class Session:
         if wanted:
             self.sent += 1
             await self._transaction(envelope, source, first, wanted, outcomes)
+        if self._talk.offered.dsn and any(recipient.notify for recipient in envelope.recipients):
+            return {position: replace(outcome, confirms=True) for position, outcome in outcomes.items()}
         return outcomes
 
     async def _unfit(self, envelope: Envelope, source: Source, first: bytes) -> dict[int, Outcome]:

@@ -223,9 +223,11 @@ class QueueWorker:
         """One attempt from beginning to end. Errors of ours are logged: the lease runs out and somebody tries again."""
         try:
             outcomes = await self._try(key, destination, entries)
-            first, *others = await self._outbound.judge(entries, outcomes)
-            await self._settle(first)
-            await asyncio.gather(*map(self._settle, others))
+            settlements = await self._outbound.judge(entries, outcomes)
+            for settlement in settlements:
+                if settlement.report is not None:
+                    await self._settle(settlement)
+            await asyncio.gather(*(self._settle(settlement) for settlement in settlements if settlement.report is None))
         except Exception as error:
             log.error("attempt not settled", exc=error, queue=f"{entries[0].queue_id:x}")
         finally:

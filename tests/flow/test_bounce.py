@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from postillon.flow.bounce import Reporter, explanation, wants_failure
+from postillon.flow.bounce import Reporter, wants_failure
+from postillon.flow.report_words import explanation
 from postillon.message.prepare import prepare
 from postillon.model.account import SERVER
 from postillon.model.address import Address

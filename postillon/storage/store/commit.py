@@ -13,7 +13,8 @@ from .queue import enqueue
 
 def accounts_of(plan: Plan) -> tuple[AccountId, ...]:
     """The accounts whose mail data *plan* changes, for `Database.write`."""
-    return tuple(sorted({item.account for item in plan.items if isinstance(item, File)}))
+    plans = (plan, *plan.along)
+    return tuple(sorted({item.account for each in plans for item in each.items if isinstance(item, File)}))
 
 
 def repeated(tx: Tx, plan: Plan) -> Receipt | None:
@@ -25,7 +26,9 @@ def repeated(tx: Tx, plan: Plan) -> Receipt | None:
 
 
 def commit(tx: Tx, plan: Plan, email_ids: Sequence[EmailId], now: int, confirmed: Sequence[bytes] = ()) -> Receipt:
-    """Run the whole plan. *email_ids*: one for each item; *confirmed*: acceptances whose answer has arrived by now."""
+    """Run the whole plan. *email_ids*: one for each item, then for those of the plans that go along; *confirmed*: acceptances
+    whose answer has arrived by now.
+    """
     for key in confirmed:
         tx.run("DELETE FROM accepted WHERE key = ?", key)
     before = repeated(tx, plan)
@@ -34,7 +37,7 @@ def commit(tx: Tx, plan: Plan, email_ids: Sequence[EmailId], now: int, confirmed
     add_blob(tx, plan.body, now)
     filed: list[Filed] = []
     queued = []
-    for item, email in zip(plan.items, email_ids, strict=True):
+    for item, email in zip(plan.items, email_ids, strict=False):
         if isinstance(item, Enqueue):
             enqueue(tx, item, plan.body.blob, plan.body.size, plan.body.size, now)
             queued.append(item.queue_id)
@@ -43,4 +46,8 @@ def commit(tx: Tx, plan: Plan, email_ids: Sequence[EmailId], now: int, confirmed
             filed.append(file(tx, item, plan.body, plan.prepared, email, plan.received, plan.zone, now))
     if plan.accept_key:
         tx.run("INSERT INTO accepted (key, blob_id, at) VALUES (?, ?, ?)", plan.accept_key, plan.body.blob, now)
+    at = len(plan.items)
+    for along in plan.along:
+        commit(tx, along, email_ids[at : at + len(along.items)], now)
+        at += len(along.items)
     return Receipt(plan.body.blob, tuple(filed), tuple(queued))

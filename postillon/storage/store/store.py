@@ -331,12 +331,14 @@ class Store:
 
     async def commit(self, plan: Plan) -> Receipt:
         """Make *plan* true, whole or not at all; durable when this returns. Raises OverQuota, NotFound, Unavailable."""
-        await self._place(plan.body.blob, plan.body.path)
-        new, now = [EmailId(i) for i in self.new_ids(len(plan.items))], self._clock.now()
+        plans = (plan, *plan.along)
+        for each in plans:
+            await self._place(each.body.blob, each.body.path)
+        new, now = [EmailId(i) for i in self.new_ids(sum(len(each.items) for each in plans))], self._clock.now()
         confirmed, self._confirmed = self._confirmed, []
         receipt = await self.database.write(lambda tx: commit(tx, plan, new, now, confirmed), accounts_of(plan))
-        if receipt.repeated and plan.body.path:
-            await self._blobs.delete([plan.body.blob])
+        if receipt.repeated and (files := [each.body.blob for each in plans if each.body.path]):
+            await self._blobs.delete(files)
         return receipt
 
     def confirm(self, accept_key: bytes) -> None:
@@ -393,22 +395,27 @@ class Store:
 
         return await self._write(work, accounts_of(report) if report else ())
 
-    async def file_queued(self, entry: QueueEntry, account: AccountId, prepared: Prepared) -> bool:
-        """File the copy that *entry* kept for *account* and settle it, as one: it is filed exactly once.
+    async def file_queued(self, entry: QueueEntry, account: AccountId, prepared: Prepared, report: Plan | None = None) -> bool:
+        """File the copy that *entry* kept for *account* and settle it, with *report*, as one: it is filed exactly once.
 
         False: the lease had been lost and nothing was changed. Raises NotFound.
         """
         now, email = self._clock.now(), EmailId(self._ids.next())
         body = Body(entry.blob, entry.blob_size, b"")
         item = File(account, entry.recipe, Octets.decode(entry.recipe, entry.blob_size).size)
+        new = [EmailId(i) for i in self.new_ids(len(report.items))] if report else []
+        if report is not None:
+            await self._place(report.body.blob, report.body.path)
 
         def work(tx: Tx) -> bool:
             if not queue.is_leased(tx, entry):
                 return False
             file(tx, item, body, prepared, email, entry.made_at, 0, now)
+            if report is not None:
+                commit(tx, report, new, now)
             return queue.finish(tx, entry, now)
 
-        return await self._write(work, (account,))
+        return await self._write(work, tuple({account, *(accounts_of(report) if report else ())}))
 
     async def next_due(self) -> int | None:
         """When the earliest waiting entry is due, epoch seconds; past times are possible."""
