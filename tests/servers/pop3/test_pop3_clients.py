@@ -67,13 +67,27 @@ async def test_fetchmail_takes_everything_and_leaves_nothing(office: Office, tmp
     )
     config.chmod(0o600)
     home = {"HOME": str(tmp_path), "FETCHMAILHOME": str(tmp_path), "LC_ALL": "C"}
-    await run("fetchmail", "-f", str(config), "--nodetach", "--nosyslog", "-t", "30", env=home)
+    await run(
+        "fetchmail", "-f", str(config), "--pidfile", str(tmp_path / "pid"), "--nodetach", "--nosyslog", "-t", "30", env=home
+    )
     assert await office.uids() == []
     fetched = box.read_bytes().split(b"END\n")[:-1]
     assert len(fetched) == len(wanted)
     for octets, mail in zip(fetched, wanted, strict=True):
         assert octets.endswith(normal(mail).split(b"\n\n", 1)[1])
-    await run("fetchmail", "-f", str(config), "--nodetach", "--nosyslog", "-t", "30", env=home, code=1)  # 1: no mail
+    await run(
+        "fetchmail",
+        "-f",
+        str(config),
+        "--pidfile",
+        str(tmp_path / "pid"),
+        "--nodetach",
+        "--nosyslog",
+        "-t",
+        "30",
+        env=home,
+        code=1,
+    )  # 1: no mail
 
 
 async def test_getmail_keeps_on_the_server_and_fetches_each_message_once(office: Office, tmp_path: Path) -> None:
