@@ -9,13 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from postillon.message.octets import Octets
+from postillon.message.prepare import prepare
 from postillon.model.account import SERVER
+from postillon.model.ids import BlobId
+from postillon.model.plan import File, Plan
 from postillon.net.listener import bind, serve
 from postillon.servers.imap.commands.append import LineEnds
 from postillon.servers.imap.session import ImapServer, ImapSettings
 from postillon.storage.ids import IdSource
+from postillon.storage.spool import body_of
 
 from .house import PASSWORD, SIMPLE, House, open_house
+from .letters import MULTIPART
 
 
 async def test_without_tls_nobody_logs_in_unless_allowed(tmp_path: Path):
@@ -206,3 +212,72 @@ async def test_status_is_what_the_store_has(house: House):
     box = await house.mailbox()
     assert replace(box, total=2) == await house.store.mailbox(SERVER, house.alice.id, box.id)
     assert await client.ok("STATUS INBOX (MESSAGES SIZE)") == [b"* STATUS INBOX (MESSAGES 2 SIZE %d)" % (2 * len(SIMPLE))]
+
+
+async def test_fields_put_in_front_on_arrival_are_part_of_the_message(house: House):
+    """What we add lies in the recipe, not in the body that was received; every offset behind it moves."""
+    prefix = b"Return-Path: <ann@example.org>\r\nReceived: from x by y; Fri, 15 Jan 2027 08:00:00 +0000\r\n"
+    body = body_of(BlobId(house.store.new_ids(1)[0]), MULTIPART)
+    rope = Octets.whole(len(MULTIPART)).with_prefix(prefix)
+    filing = File(house.alice.id, rope.encode(), rope.size)
+    await house.store.commit(Plan(body, prepare(prefix + MULTIPART, len(MULTIPART)), house.clock.now(), items=(filing,)))
+    client = await house.client(select="INBOX")
+    whole = prefix + MULTIPART
+    assert await client.ok("FETCH 1 (RFC822.SIZE BODY.PEEK[])") == [
+        b"* 1 FETCH (RFC822.SIZE %d BODY[] {%d}\r\n%b)" % (len(whole), len(whole), whole)
+    ]
+    (parts,) = await client.ok("FETCH 1 (BODY.PEEK[HEADER] BODY.PEEK[1] BODY.PEEK[3.2] BODY.PEEK[3.HEADER]<0.11> BINARY.PEEK[2])")
+    head, _, rest = whole.partition(b"\r\n\r\n")
+    assert b"BODY[HEADER] {%d}\r\n%b\r\n\r\n BODY[1] " % (len(head) + 4, head) in parts
+    assert b"BODY[1] {27}\r\nSch=C3=B6ne Gr=C3=BC=C3=9Fe BODY[3.2] {29}\r\n<p>html <b>inner</b> text</p> " in parts
+    assert b"BODY[3.HEADER]<0> {11}\r\nFrom: inner BINARY[2] ~{6}\r\n\x00\x01\x02\x03\x04\x05)" in parts
+    assert (await client.ok("FETCH 1 BODY.PEEK[TEXT]"))[0].endswith(b"}\r\n" + rest + b")")
+    assert await client.ok("SEARCH HEADER Return-Path ann@ BODY plain TEXT received") == [b"* SEARCH 1"]
+
+
+async def test_every_capability_has_its_dialogue(house: House):
+    folder = Path(__file__).parents[2] / "dialogues" / "imap"
+    said = (await house.client(login=False)).greeting.partition("[CAPABILITY ")[2].partition("]")[0].split()
+    said += (await (await house.client()).ok("CAPABILITY"))[0].decode().split()[2:]
+    for name in said:
+        word = name.partition("=")[0] if name.startswith(("AUTH=", "APPENDLIMIT=")) else name
+        assert word in DIALOGUES, f"{name} is advertised without a dialogue"
+        assert (folder / f"{DIALOGUES[word]}.txt").exists(), DIALOGUES[word]
+    assert {"STARTTLS", "IDLE"} <= set(said)
+
+
+DIALOGUES = {
+    "IMAP4rev1": "rfc9051_fetch",
+    "IMAP4rev2": "rfc9051_select",
+    "SASL-IR": "rfc4959_sasl_ir",
+    "AUTH": "rfc4959_sasl_ir",
+    "STARTTLS": "rfc9051_starttls",
+    "ID": "rfc2971_id",
+    "ENABLE": "rfc5161_enable",
+    "LITERAL-": "rfc7888_literals",
+    "LITERAL+": "rfc7888_literals",
+    "IDLE": "rfc2177_idle",
+    "NAMESPACE": "rfc9051_names",
+    "UNSELECT": "rfc9051_select",
+    "CHILDREN": "rfc5258_list_extended",
+    "UIDPLUS": "rfc9051_append",
+    "MOVE": "rfc9051_copy_move",
+    "MULTIAPPEND": "rfc3502_multiappend",
+    "BINARY": "rfc3516_binary",
+    "ESEARCH": "rfc4731_esearch",
+    "PARTIAL": "rfc4731_esearch",
+    "SEARCHRES": "rfc5182_searchres",
+    "WITHIN": "rfc5032_within",
+    "LIST-EXTENDED": "rfc5258_list_extended",
+    "LIST-STATUS": "rfc5258_list_extended",
+    "SPECIAL-USE": "rfc5258_list_extended",
+    "CREATE-SPECIAL-USE": "rfc5258_list_extended",
+    "CONDSTORE": "rfc7162_condstore",
+    "QRESYNC": "rfc7162_qresync",
+    "STATUS=SIZE": "rfc9051_status",
+    "STATUS=DELETED": "rfc9051_status",
+    "OBJECTID": "rfc8474_objectid",
+    "SAVEDATE": "rfc8474_objectid",
+    "APPENDLIMIT": "rfc9051_append",
+}
+"""Capability (AUTH for all mechanisms) -> the dialogue that shows it."""
