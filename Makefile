@@ -10,6 +10,7 @@ VENV := .venv
 PORT_BASE ?= 10000
 TESTS ?=
 JOBS ?= 2
+SOURCES := postillon tests tools bench
 
 .PHONY: build run test check format bench clean
 
@@ -29,15 +30,15 @@ test: .build/dev
 	$(VENV)/bin/python -m pytest -m "" -n $(JOBS) --dist loadgroup $(TESTS)
 
 check: .build/dev
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check $(SOURCES)
+	$(VENV)/bin/ruff check $(SOURCES)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python tools/layers.py
 	$(VENV)/bin/python tools/docs.py
 
 format: .build/dev
-	$(VENV)/bin/ruff format .
-	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format $(SOURCES)
+	$(VENV)/bin/ruff check --fix $(SOURCES)
 
 bench: .build/dev
 	sh tools/setup-tests bench
