@@ -15,12 +15,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from postillon.model.errors import AuthenticationDelayed
+from postillon.log import Log
+from postillon.model.errors import AuthenticationDelayed, Unavailable
 from postillon.seams import Clock, Database, Tx
 from postillon.storage.store import limits
 
 MINUTE, DAY = 60, 86_400
 LOOPBACK = ("127.0.0.1", "::1")
+log = Log("limiter")
+
 TEXT = "Too many failed logins; try again later"
 
 
@@ -133,7 +136,10 @@ class Limiter:
         found = await self._database.peek(lambda tx: limits.counts(tx, [keys.known]))
         if found.get((keys.known, 0), 0) + DAY <= now:
             until = now + self._settings.remember_s
-            await self._database.write(lambda tx: limits.mark(tx, keys.known, now, until))
+            try:
+                await self._database.write(lambda tx: limits.mark(tx, keys.known, now, until))
+            except Unavailable as error:  # the disk is full, say: who knows the password may come in and delete something
+                log.warning("a login is not remembered", reason=error.detail or error.text)
 
     @asynccontextmanager
     async def turn(self, address: str, name: str) -> AsyncIterator[None]:

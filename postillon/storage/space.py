@@ -35,7 +35,7 @@ class Space:
         self._reserve = os.path.join(directory, "reserve")
         self._clock = clock
         self._asked_at = float("-inf")
-        self._free = self._total = self._spare = 0
+        self._free = self._total = self._spare = self._owed = 0
         self.on_pressed: Callable[[], None] = lambda: None
         """Called when something was refused for want of space: there is work for the janitor."""
 
@@ -44,12 +44,13 @@ class Space:
         """Whether `look` should be called before the next `check`."""
         return self._clock() - self._asked_at >= ASK_AGAIN_S
 
-    def look(self, spare: int | None = None) -> None:
-        """Ask the file system. *spare*: octets free inside the database's own file, for small messages; None: as before."""
+    def look(self, database: tuple[int, int] | None = None) -> None:
+        """Ask the file system. *database*: what `octets_of` told; None: as before."""
         found = os.statvfs(self._directory)
-        self._free = found.f_bavail * found.f_frsize
+        if database is not None:
+            self._spare, self._owed = database
+        self._free = found.f_bavail * found.f_frsize - self._owed
         self._total = found.f_blocks * found.f_frsize
-        self._spare = self._spare if spare is None else spare
         self._asked_at = self._clock()
 
     @property
@@ -125,21 +126,32 @@ class Space:
             return 0
 
 
-def spare_octets(tx: Tx) -> int:
-    """What the database's file could take without growing. (PostgreSQL's is on a disk of its own.)"""
+def octets_of(tx: Tx) -> tuple[int, int]:
+    """(octets that the database's file could take without growing, octets by which it grows at the next checkpoint).
+
+    (PostgreSQL's files are on a disk of their own.)
+    """
     if tx.dialect != "sqlite":
-        return 0
-    pages, size = tx.one("PRAGMA freelist_count"), tx.one("PRAGMA page_size")
-    return pages[0] * size[0] if pages and size else 0
+        return 0, 0
+    size, pages, spare = (_number(tx, name) for name in ("page_size", "page_count", "freelist_count"))
+    file = tx.one("PRAGMA database_list")
+    try:
+        present = os.stat(file[2]).st_size if file else 0
+    except OSError:  # it has no name: a database in memory
+        return spare * size, 0
+    return spare * size, max(0, pages * size - present)
+
+
+def _number(tx: Tx, pragma: str) -> int:
+    row = tx.one(f"PRAGMA {pragma}")
+    return int(row[0]) if row else 0
 
 
 def shrink(tx: Tx, pages: int) -> int:
     """Give up to *pages* free pages of the database's file back to the file system; how many went."""
     if tx.dialect != "sqlite":
         return 0
-    before = tx.one("PRAGMA freelist_count")
-    if not before or not before[0]:
-        return 0
-    tx.all(f"PRAGMA incremental_vacuum({pages:d})")
-    after = tx.one("PRAGMA freelist_count")
-    return int(before[0] - after[0]) if after else 0
+    before = _number(tx, "freelist_count")
+    if before:
+        tx.all(f"PRAGMA incremental_vacuum({pages:d})")
+    return before - _number(tx, "freelist_count")

@@ -61,6 +61,7 @@ class Spool:
         """The complete body. A spool file is synced here, in a thread, before anything names it."""
         digest = self._hash.digest()
         if self._fd < 0:
+            self._space.took(2 * self.size)  # in the database's log, then in its file
             return Body(self._blob, self.size, digest, data=b"".join(self._chunks))
         self._is_finished = True
         await asyncio.to_thread(os.fsync, self._fd)

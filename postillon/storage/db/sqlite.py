@@ -92,21 +92,26 @@ def connect(path: str, *, synchronous: str = "FULL", readonly: bool = False) -> 
         raise RuntimeError(f"SQLite {apsw.sqlite_lib_version()} can corrupt shared WAL databases; 3.51.3 or later is needed")
     try:
         connection = apsw.Connection(path)
+        _set_up(connection, synchronous)
     except apsw.Error as error:
         raise Unavailable("The mail store cannot be opened", detail=f"{path}: {error}") from error
+    if readonly:
+        connection.pragma("query_only", True)
+    return connection
+
+
+def _set_up(connection: apsw.Connection, synchronous: str) -> None:
     connection.set_busy_timeout(5000)
-    connection.pragma("page_size", 4096)
-    connection.pragma("auto_vacuum", 2)  # incremental; counts only before the first table
-    connection.pragma("journal_mode", "wal")
+    if not connection.pragma("page_count"):  # these count only before the first table; asked for later they still write
+        connection.pragma("page_size", 4096)
+        connection.pragma("auto_vacuum", 2)  # incremental
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("application_id", 0x506F7374)
     connection.pragma("synchronous", synchronous)
     connection.pragma("foreign_keys", True)
     connection.pragma("temp_store", "memory")
     connection.pragma("cache_size", -16384)
     connection.pragma("wal_autocheckpoint", 0)
-    connection.pragma("application_id", 0x506F7374)
-    if readonly:
-        connection.pragma("query_only", True)
-    return connection
 
 
 class SqliteDatabase:
@@ -318,13 +323,18 @@ class SqliteDatabase:
             except FileNotFoundError:
                 continue
             try:
-                if size > RESTART_OCTETS:
+                if size > self._longest_log():
                     self._restart_log(connection)
                 elif size - seen > CHECKPOINT_OCTETS or size < seen:
                     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                     seen = size
             except (apsw.Error, OSError) as error:
                 log.debug("checkpoint put off", reason=str(error))
+
+    def _longest_log(self) -> int:
+        """Octets from which the log begins anew: an eighth of what is free, where the disk is nearly full."""
+        found = os.statvfs(os.path.dirname(self._path) or ".")
+        return min(RESTART_OCTETS, max(CHECKPOINT_OCTETS, found.f_bavail * found.f_frsize // 8))
 
     def _restart_log(self, connection: apsw.Connection) -> None:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)

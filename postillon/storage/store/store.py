@@ -20,7 +20,7 @@ from ...model.plan import Body, File, Plan, Prepared, Receipt
 from ...model.queue import QueueEntry, QueueState, QueueView
 from ...seams import BlobStore, Clock, Database, Row, Tx, Work
 from ..ids import IdSource
-from ..space import Space, shrink, spare_octets
+from ..space import Space, octets_of, shrink
 from ..spool import INLINE_LIMIT, Spool
 from . import emails, janitor, mailboxes, queue
 from .commit import accounts_of, commit
@@ -87,7 +87,7 @@ class Store:
     async def check_space(self, size: int = 0) -> None:
         """Before a message of *size* octets is taken, 0: not known. Raises DiskFull."""
         if self.space.is_stale:
-            self.space.look(await self.database.peek(spare_octets))
+            self.space.look(await self.database.peek(octets_of))
         self.space.check(size, is_inline=size <= INLINE_LIMIT)
 
     async def _write(self, work: Work[T], accounts: Sequence[AccountId] = (), *, heavy: bool = False) -> T:
@@ -497,7 +497,7 @@ class Store:
         if files:
             await self._blobs.delete(files)
         if not count and is_low:
-            return await self._write(lambda tx: shrink(tx, SHRINK_PAGES), heavy=True)
+            return await self.database.write(lambda tx: shrink(tx, SHRINK_PAGES), heavy=True)
         if not count:
             await asyncio.to_thread(self.space.keep)
         return count

@@ -1,0 +1,94 @@
+"""The server under attack: a `Postillon` whose memory, processes and bugs can be looked at, and that may be short of files."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.peers.postillon import Postillon
+
+IMPLICIT_TLS = ("submissions", "imaps", "pop3s")
+
+
+class Server(Postillon):
+    """*accounts*: address and password; *file_limit*: RLIMIT_NOFILE of all its processes; *log*: not beside the data."""
+
+    def __init__(
+        self,
+        data: Path,
+        *options: str,
+        accounts: Mapping[str, str],
+        workers: int = 2,
+        file_limit: int | None = None,
+        log: Path | None = None,
+    ) -> None:
+        pairs = [word for item in accounts.items() for word in ("--account", ":".join(item))]
+        super().__init__(data, "--workers", str(workers), *options, *pairs)
+        if log is not None:
+            self.log = log
+        self.file_limit = file_limit
+        self.ready_s = 0.0
+        """How long the last start took."""
+        self._log_read = 0
+        self._bugs: list[str] = []
+
+    def start(self, *more: str) -> Server:
+        began = time.monotonic()
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            if self.file_limit:
+                # The hard one: workers raise theirs as far as they may. Only root can raise it again afterwards.
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self.file_limit, self.file_limit))
+            super().start(*more)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        self.ready_s = time.monotonic() - began
+        return self
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def kill(self) -> None:
+        super().kill()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def end(self) -> None:
+        """Faults are over: nothing has to be said goodbye to."""
+        if self.process.poll() is None:
+            self.kill()
+        super().end()
+
+    def kill_worker(self, pid: int) -> None:
+        """SIGKILL to one worker; the supervisor replaces it."""
+        assert pid in self.workers, "not a worker of this server"
+        os.kill(pid, signal.SIGKILL)
+
+    def rss(self) -> int:
+        """Octets of memory of all workers together, pages that they share counted for each."""
+        return sum(map(rss, self.workers))
+
+    def bugs(self) -> list[str]:
+        """Lines of the log that tell of an exception nobody expected."""
+        return [line for line in self.log_text.splitlines() if "trace=" in line or "Traceback" in line]
+
+    def connect(self, service: str, *, source: str | None = None, timeout_s: float = 20) -> socket.socket:
+        """A connected socket, inside TLS where the service begins with it. *source*: our address."""
+        local = (source, 0) if source else None
+        sock = socket.create_connection((self.host, self.port(service)), timeout=timeout_s, source_address=local)
+        if service not in IMPLICIT_TLS:
+            return sock
+        return self.tls().wrap_socket(sock, server_hostname="localhost")
+
+
+def rss(pid: int) -> int:
+    """Resident memory of a process in octets; 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0
