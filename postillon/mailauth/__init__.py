@@ -1,1 +1,1 @@
-"""Who really sent it: SPF, DKIM, DMARC, ARC and iprev, evaluated and written down. DNS only through a `seams.Resolver` argument."""
+"""Who really sent it: SPF, DKIM, DMARC, ARC, iprev. DNS only through a `seams.Resolver` argument."""

@@ -71,7 +71,7 @@ def parse_domain_spec(text: str) -> tuple[Piece, ...]:
 
 
 def _is_visible(text: str) -> bool:
-    return text.isascii() and all("!" <= char <= "~" for char in text) or text == " "
+    return (text.isascii() and all("!" <= char <= "~" for char in text)) or text == " "
 
 
 def _ends_well(text: str) -> bool:

@@ -28,7 +28,7 @@ class ZoneTable:
         has_text = any(isinstance(record, dict) and "TXT" in record for record in records)
         for record in records:
             if record == "TIMEOUT":
-                return found and Answer(DnsStatus.OK, tuple(found), name) or Answer(DnsStatus.TIMEOUT, name=name)
+                return (found and Answer(DnsStatus.OK, tuple(found), name)) or Answer(DnsStatus.TIMEOUT, name=name)
             for given, value in record.items():
                 kind_of = "TXT" if given == "SPF" and not has_text else given
                 if kind_of == "CNAME" and kind != "CNAME" and depth < 8:
