@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from ...message.encoded_words import decode
 from ...message.header import unfold, values
-from ...message.part import Part
-from ...message.text import header_text, part_text
+from ...message.part import Part, decode_structure
+from ...message.text import header_text, messages, part_text, text_parts
+from ...model.mail import Email
 from ...protocols.imap.search_keys import Body, Header, Text
+from ...storage.store import Rope
 
 
 def fold(text: str) -> str:
@@ -42,7 +45,7 @@ def _has(header: bytes, field: bytes, needle: str) -> bool:
 
 def _may_have(header: bytes, field: bytes, needle: str) -> bool:
     """A cheap no for most: what is not in the raw octets is not in the text, if nothing there is encoded or broken over lines."""
-    if not needle.isascii() or " " in needle or b"=?" in header or not header.isascii():
+    if not needle.isascii() or needle.split() != [needle] or b"=?" in header or not header.isascii():
         return True
     return needle.encode() in header.lower()
 
@@ -69,3 +72,33 @@ def match_text(
         if missing:
             look(fold(part_text(part, octets)), is_body=True)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class TextPlan:
+    """What to read of one message: its header, headers of embedded messages, text parts, in this order."""
+
+    rope: Rope
+    ranges: list[tuple[Rope, int, int]]
+    inner: int
+    parts: list[Part]
+
+
+def text_plan(email: Email, rope: Rope) -> TextPlan:
+    structure, delta = decode_structure(email.structure), rope.size - email.blob_size
+    _, *embedded = messages(structure)
+    parts = list(text_parts(structure))
+    places = [(0, structure.body_start + delta)]
+    places += [(one.header_start + delta, one.body_start + delta) for one in embedded]
+    places += [(one.body_start + delta, one.body_end + delta) for one in parts]
+    return TextPlan(rope, [(rope, start, stop) for start, stop in places], len(embedded), parts)
+
+
+def match_plans(wanted: Sequence[Body | Text], plans: Iterable[TextPlan], octets: Iterable[bytes]) -> list[set[Body | Text]]:
+    """In a thread: the keys that each message meets. *octets* are those of all plans in a row."""
+    each = iter(octets)
+    met = []
+    for plan in plans:
+        header, *rest = [next(each) for _ in plan.ranges]
+        met.append(match_text(wanted, header, zip(plan.parts, rest[plan.inner :], strict=True), rest[: plan.inner]))
+    return met

@@ -7,24 +7,19 @@ through the candidates in chunks; within an AND the cheaper keys come first, and
 from __future__ import annotations
 
 import asyncio
-import datetime
-import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...message.date import parse_date
-from ...message.part import Part, decode_structure, section
-from ...message.prepare import unpack_overview
-from ...message.text import messages, text_parts
+from ...message.part import decode_structure, section
 from ...model.mail import Email
 from ...protocols.imap import search_keys as keys
-from ...protocols.imap.search_keys import Moment, SearchKey, Side
+from ...protocols.imap.search_keys import Moment, SearchKey
 from ...protocols.imap.sequence import SavedResult
 from ...storage.store import Rope, Store
-from .matching import match_headers, match_text
-from .objectid import number_of
+from .matching import match_headers, match_plans, text_plan
+from .row_tests import day_number, day_of, on_side, row_test, written_day
 from .selected import Selected
 
 CHUNK_ROWS = 2000
@@ -205,24 +200,24 @@ class _Search:
     async def _by_row(self, key: SearchKey, slots: Slots) -> Slots:
         if isinstance(key, keys.Dated) and key.moment is Moment.SENT:
             return await self._by_sent(key, slots)
-        test = _row_test(key, self._now)
+        test = row_test(key, self._now)
         rows = await self._rows(slots)
         return [slot for slot in slots if slot in rows and test(rows[slot])]
 
     async def _by_sent(self, key: keys.Dated, slots: Slots) -> Slots:
         """RFC 9051 §6.4.4: by the date as written, whatever the zone. The row has only the moment, which mostly decides."""
-        rows, day = await self._rows(slots), _day_number(key.day)
+        rows, day = await self._rows(slots), day_number(key.day)
         found, doubtful = [], []
         for slot in slots:
             sent = rows[slot][5] if slot in rows else 0
             if sent:
-                verdicts = {_on_side(key.side, _day(sent, zone), day) for zone in (-12 * 60, 0, 14 * 60)}
+                verdicts = {on_side(key.side, day_of(sent, zone), day) for zone in (-12 * 60, 0, 14 * 60)}
                 if len(verdicts) > 1:
                     doubtful.append(slot)
                 elif verdicts == {True}:
                     found.append(slot)
         emails = await self._emails(doubtful)
-        found += [slot for slot in doubtful if slot in emails and _on_side(key.side, _written_day(emails[slot]), day)]
+        found += [slot for slot in doubtful if slot in emails and on_side(key.side, written_day(emails[slot]), day)]
         return sorted(found)
 
     # -- reading
@@ -268,12 +263,12 @@ class _Search:
         todo = [slot for slot in slots if slot not in facts]
         emails = await self._emails(todo)
         todo = [slot for slot in todo if slot in emails]
-        plans = [_text_plan(emails[slot], self._store.octets(emails[slot])) for slot in todo]
+        plans = [text_plan(emails[slot], self._store.octets(emails[slot])) for slot in todo]
         sizes = [(plan.rope, 0, sum(stop - start for _, start, stop in plan.ranges)) for plan in plans]
         for some in _groups(sizes):
             ranges = [one for plan in plans[some] for one in plan.ranges]
             octets = await self._store.read_many(ranges) if ranges else []
-            met = await asyncio.to_thread(_match_plans, self._texts, plans[some], octets)
+            met = await asyncio.to_thread(match_plans, self._texts, plans[some], octets)
             facts |= dict(zip(todo[some], met, strict=True))
         return facts
 
@@ -288,95 +283,3 @@ def _groups(ranges: Sequence[tuple[Rope, int, int]]) -> Iterator[slice]:
         total += last - first
     if start < len(ranges):
         yield slice(start, len(ranges))
-
-
-# --- tests on a row of (uid, received, zone, size, saved, sent, email id, thread id) ----------------------------------
-
-
-def _row_test(key: SearchKey, now: int) -> Callable[[Sequence[Any]], bool]:
-    if isinstance(key, keys.Dated):
-        side, day = key.side, _day_number(key.day)
-        if key.moment is Moment.SAVED:
-            return lambda row: _on_side(side, _day(row[4], 0), day)
-        return lambda row: _on_side(side, _day(row[1], row[2]), day)
-    if isinstance(key, keys.Larger):
-        larger = key.size
-        return lambda row: bool(row[3] > larger)
-    if isinstance(key, keys.Smaller):
-        smaller = key.size
-        return lambda row: bool(row[3] < smaller)
-    if isinstance(key, keys.Younger):
-        after = now - key.seconds
-        return lambda row: bool(row[1] >= after)
-    if isinstance(key, keys.Older):
-        before = now - key.seconds
-        return lambda row: bool(row[1] <= before)
-    if isinstance(key, keys.HasEmailId):
-        email = number_of(key.id, b"E")
-        return lambda row: row[6] == email
-    assert isinstance(key, keys.HasThreadId)
-    thread = number_of(key.id, b"T")
-    return lambda row: row[7] == thread
-
-
-def _on_side(side: Side, day: int, of: int) -> bool:
-    if side is Side.ON:
-        return day == of
-    return day < of if side is Side.BEFORE else day >= of
-
-
-_EPOCH = datetime.date(1970, 1, 1).toordinal()
-
-
-def _day_number(day: datetime.date) -> int:
-    return day.toordinal() - _EPOCH
-
-
-def _day(at: int, zone: int) -> int:
-    """Days since 1970-01-01 where clocks are *zone* minutes ahead."""
-    return (at + zone * 60) // 86400
-
-
-_ENVELOPE_DATE = re.compile(rb'\("((?:[^"\\]|\\.)*)"')
-
-
-def _written_day(email: Email) -> int:
-    """The day of the Date field as it stands there."""
-    written = _ENVELOPE_DATE.match(unpack_overview(email.overview)[0])
-    moment = parse_date(written[1]) if written else None
-    return _day(*moment) if moment else -1
-
-
-# --- text of messages -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _TextPlan:
-    """What to read of one message: its header, headers of embedded messages, text parts, in this order."""
-
-    rope: Rope
-    ranges: list[tuple[Rope, int, int]]
-    inner: int
-    parts: list[Part]
-
-
-def _text_plan(email: Email, rope: Rope) -> _TextPlan:
-    structure, delta = decode_structure(email.structure), rope.size - email.blob_size
-    _, *embedded = messages(structure)
-    parts = list(text_parts(structure))
-    places = [(0, structure.body_start + delta)]
-    places += [(one.header_start + delta, one.body_start + delta) for one in embedded]
-    places += [(one.body_start + delta, one.body_end + delta) for one in parts]
-    return _TextPlan(rope, [(rope, start, stop) for start, stop in places], len(embedded), parts)
-
-
-def _match_plans(
-    wanted: Sequence[keys.Body | keys.Text], plans: Iterable[_TextPlan], octets: Iterable[bytes]
-) -> list[set[keys.Body | keys.Text]]:
-    """In a thread: the keys that each message meets. *octets* are those of all plans in a row."""
-    each = iter(octets)
-    met = []
-    for plan in plans:
-        header, *rest = [next(each) for _ in plan.ranges]
-        met.append(match_text(wanted, header, zip(plan.parts, rest[plan.inner :], strict=True), rest[: plan.inner]))
-    return met
