@@ -8,8 +8,10 @@ literals, dots) is the business of the engines in `postillon.protocols`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import math
+import socket
 import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
@@ -57,6 +59,7 @@ class Stream(asyncio.Protocol):
         "_receiver",
         "_timer",
         "_transport",
+        "_unanswered",
         "_unread",
         "_wakeable",
         "_write_paused",
@@ -88,7 +91,7 @@ class Stream(asyncio.Protocol):
         self._discarded = 0
         self._ended = self._lost = self._closing = False
         self._read_paused = self._write_paused = False
-        self._wakeable = self._nudged = False
+        self._wakeable = self._nudged = self._unanswered = False
 
     # Receiving
 
@@ -112,6 +115,8 @@ class Stream(asyncio.Protocol):
             return None
         if self._receiver is not None:
             raise RuntimeError("another task is receiving")
+        if self._unanswered:
+            self._acknowledge()
         self._receiver = receiver = self._loop.create_future()
         self._wakeable = waker is not None
         try:
@@ -132,11 +137,22 @@ class Stream(asyncio.Protocol):
         self._nudged = False
         return None
 
+    def _acknowledge(self) -> None:
+        """What came needs more before we can answer, so nothing of ours carries its acknowledgement. A client that wrote in
+        two pieces (imaplib's APPEND) holds the second back until that comes (Nagle), and the kernel holds it back for 40 ms.
+        """
+        self._unanswered = False
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if sock is not None and sock.family != socket.AF_UNIX and hasattr(socket, "TCP_QUICKACK"):
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
     def _woken_before(self, waker: Waker) -> bool:
         nudged, self._nudged = self._nudged, False
         return nudged or waker.is_set()
 
     def _take(self) -> bytes:
+        self._unanswered = True
         unread = self._unread
         if len(unread) <= SLICE:
             self._unread = b""
@@ -190,6 +206,7 @@ class Stream(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._closing or transport.is_closing():
             return
+        self._unanswered = False
         if isinstance(data, bytes | bytearray | memoryview):
             transport.write(data)
         elif self.tls is not None or sum(map(len, data)) <= SLICE:

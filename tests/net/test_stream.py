@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -316,4 +317,27 @@ async def test_connect_says_refused_and_binds_the_local_address():
     listener = await once(lambda stream: stream.send(stream.peer.encode()))
     client = await connect("127.0.0.1", listener.port, timeout_s=5, local_address="127.0.0.77")
     assert await all_of(client) == b"127.0.0.77"
+    await listener.close(1)
+
+
+async def test_a_client_that_writes_in_two_pieces_does_not_wait_for_a_delayed_acknowledgement():
+    """imaplib sends a literal and the end of its line so, and the kernel delays an acknowledgement by 40 ms."""
+
+    async def session(stream: Stream) -> None:
+        while data := await stream.receive(timeout_s=5):
+            while not data.endswith(b"\n"):
+                data += await stream.receive(timeout_s=5) or b""
+            await stream.send(b"OK\r\n")
+
+    def talk(port: int) -> float:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+            began = time.monotonic()
+            for _ in range(25):
+                sock.sendall(b"literal")
+                sock.sendall(b"\r\n")
+                assert sock.recv(10) == b"OK\r\n"
+            return time.monotonic() - began
+
+    listener = await once(session)
+    assert await asyncio.to_thread(talk, listener.port) < 0.5  # 25 times 40 ms would be a second
     await listener.close(1)
