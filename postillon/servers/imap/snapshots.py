@@ -15,6 +15,8 @@ from .snapshot import Snapshot
 
 SLICE = 10_000
 """Rows read by one statement while loading."""
+MAX_ACCOUNTS = 10_000
+"""Whose keyword names are kept."""
 
 Key = tuple[AccountId | None, AccountId, MailboxId, int]
 """(who looks, owner, mailbox, uidvalidity). Who looks matters: \\Seen is each viewer's own in a shared mailbox."""
@@ -124,6 +126,9 @@ class Snapshots:
             found = Keywords()
             found.learn(await self._store.keywords(account))
             found = self._keywords.setdefault(account, found)
+        self._keywords.move_to_end(account)
+        if len(self._keywords) > MAX_ACCOUNTS:
+            self._keywords.popitem(last=False)  # whose mailboxes are in memory hold on to theirs
         return found
 
     async def _load(self, principal: Principal, mailbox: Mailbox) -> Loaded:
