@@ -48,9 +48,10 @@ class Tx(Protocol):
         """Execute once for each row of values."""
         ...
 
-    def modseq(self, account: AccountId) -> ModSeq:
+    def modseq(self, account: AccountId, used: int = 0) -> ModSeq:
         """This work's modseq for *account*, which must be declared: bumped at the first call, the same at the next.
 
+        *used* octets are added to what the account uses, in the same statement.
         After the commit the account's subscribers are woken.
         """
         ...

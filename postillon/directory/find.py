@@ -44,6 +44,11 @@ class _Expansion:
 
 def find(tx: Tx, address: Address) -> Found:
     """Raises Refusal (5.4.6) when aliases lead to too many addresses or too deep."""
+    exact = accounts.exact(tx, address.domain, address.key)
+    if exact is None:
+        return FOREIGN
+    if exact[0]:
+        return Found(FindKind.LOCAL, (exact[0],), free=exact[1])
     domain = accounts.domain(tx, address.domain)
     if domain is None:
         return FOREIGN

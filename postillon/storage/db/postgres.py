@@ -21,7 +21,7 @@ from ...model.errors import Unavailable
 from ...model.ids import AccountId, ModSeq
 from ...seams import Row, Work
 from .dialect import postgres_text
-from .wait import Job, Publish, finish
+from .wait import BUMP, Job, Publish, finish
 
 T = TypeVar("T")
 TRIES = 6
@@ -53,12 +53,12 @@ class PostgresTx:
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self._cursor.executemany(postgres_text(sql), rows)
 
-    def modseq(self, account: AccountId) -> ModSeq:
+    def modseq(self, account: AccountId, used: int = 0) -> ModSeq:
         found = self._modseqs.get(account)
-        if found is None:
+        if found is None or used:
             if account not in self.accounts:
                 raise RuntimeError(f"work changes account {account} without declaring it")
-            row = self.one("UPDATE account_state SET modseq = modseq + 1 WHERE account_id = ? RETURNING modseq", account)
+            row = self.one(BUMP, int(found is None), used, account)
             if row is None:
                 raise Unavailable("No such account", detail=f"account {account} has no state row")
             found = self._modseqs[account] = ModSeq(row[0])

@@ -1,6 +1,6 @@
 """The embedded database: one SQLite file in WAL mode, shared by the workers of a machine.
 
-Works that wait are grouped into one transaction, with a savepoint each, so that one sync carries many messages. Short works
+Works that wait are grouped into one transaction, so that one sync carries many messages. Short works
 run on the event loop itself and only the COMMIT, which waits for the disk, is a thread's: SQLite lets go of Python's lock at
 every statement, and a thread that has to win it back from a busy loop each time costs more than the statements. Works that
 are declared heavy run in the thread whole.
@@ -28,7 +28,7 @@ from ...log import Log, flush
 from ...model.errors import DiskFull, Refusal, Unavailable
 from ...model.ids import AccountId, ModSeq
 from ...seams import Row, Work
-from .wait import Job, Publish, finish
+from .wait import BUMP, Job, Publish, finish
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ OLDEST_SAFE = (3, 51, 3)
 
 MAX_WORKS = 64
 MAX_BATCH_S = 0.005
-CHECKPOINT_OCTETS = 4 << 20
+CHECKPOINT_OCTETS = 16 << 20
 RESTART_OCTETS = 48 << 20
 
 log = Log("database")
@@ -69,12 +69,12 @@ class SqliteTx:
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self._connection.executemany(sql, rows)
 
-    def modseq(self, account: AccountId) -> ModSeq:
+    def modseq(self, account: AccountId, used: int = 0) -> ModSeq:
         found = self._modseqs.get(account)
-        if found is None:
+        if found is None or used:
             if account not in self.accounts:
                 raise RuntimeError(f"work changes account {account} without declaring it")
-            row = self.one("UPDATE account_state SET modseq = modseq + 1 WHERE account_id = ? RETURNING modseq", account)
+            row = self.one(BUMP, int(found is None), used, account)
             if row is None:
                 raise Unavailable("No such account", detail=f"account {account} has no state row")
             found = self._modseqs[account] = ModSeq(row[0])
@@ -185,9 +185,10 @@ class SqliteDatabase:
         return _snapshot(connection, work)
 
     async def peek(self, work: Work[T]) -> T:
-        if self._peeker is None:
+        if self._peeker is None or self._writer is None:
             raise Unavailable("The mail store is closing")
-        return _snapshot(self._peeker, work)
+        # Each commit empties the page cache of every other connection: the writer's own is warm, when it is free.
+        return _snapshot(self._peeker if self._is_busy else self._writer, work)
 
     async def close(self) -> None:
         if self._closed:
@@ -233,21 +234,24 @@ class SqliteDatabase:
             self._unlock()
             loop.call_soon(self._done, loop, jobs)
             return
-        stands = _run_in_savepoint(self._writer, jobs[0])
+        stands = _run(self._writer, jobs[0])
         while stands and self._waiting and not self._waiting[0].heavy:
             if len(jobs) >= MAX_WORKS or time.monotonic() > deadline:
                 break
             jobs.append(self._waiting.popleft())
-            stands = _run_in_savepoint(self._writer, jobs[-1])
+            stands = _run(self._writer, jobs[-1])
         if stands:
             self._orders.put(lambda: self._commit(loop, jobs))
         else:
-            # SQLite rolled back everything (disk full, interrupt): nothing of this batch stands.
+            # One work failed, which is rare, and nothing of this batch stands: now each runs by itself. (Savepoints would
+            # spare that, and cost two statements for each work that does not fail.)
             self._orders.put(lambda: self._whole(loop, jobs, is_locked=True))
 
     def _done(self, loop: asyncio.AbstractEventLoop, jobs: list[Job]) -> None:
-        finish(jobs, self._publish)
-        self._next_turn(loop)
+        try:
+            finish(jobs, self._publish)
+        finally:
+            self._next_turn(loop)
 
     # --- transactions: in the thread -------------------------------------------------------------------------------
 
@@ -279,7 +283,7 @@ class SqliteDatabase:
             job.error, job.topics = None, ()
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
-                if _run_in_savepoint(self._writer, job):
+                if _run(self._writer, job):
                     self._writer.execute("COMMIT")
             except apsw.Error as error:
                 self._failed([job], error)
@@ -357,23 +361,20 @@ def _snapshot(connection: apsw.Connection, work: Work[T]) -> T:
             connection.execute("ROLLBACK")
 
 
-def _run_in_savepoint(connection: apsw.Connection, job: Job) -> bool:
-    """Run one work. False: its error made SQLite roll back the whole transaction."""
+def _run(connection: apsw.Connection, job: Job) -> bool:
+    """Run one work in the transaction that is open. False: it failed and the whole transaction is rolled back."""
     tx = SqliteTx(connection, job.accounts)
-    connection.execute("SAVEPOINT work")
     try:
         job.result = job.work(tx)
-        connection.execute("RELEASE work")
         job.topics = tuple(tx.topics)
+        return True
     except Exception as error:
         job.error = _translated(error) if isinstance(error, apsw.Error) else error
         if not isinstance(error, apsw.Error | Refusal):
             job.error.add_note("raised inside a database work")
-        if not connection.in_transaction:
-            return False
-        connection.execute("ROLLBACK TO work")
-        connection.execute("RELEASE work")
-    return True
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return False
 
 
 def _translated(error: apsw.Error) -> Refusal:

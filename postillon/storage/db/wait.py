@@ -14,6 +14,10 @@ Publish = Callable[[Iterable[int]], None]
 """Called on the event loop, after a commit, with the topics that moved."""
 
 
+BUMP = "UPDATE account_state SET modseq = modseq + ?, used = used + ? WHERE account_id = ? RETURNING modseq"
+"""An account's one serial point moves on, and its use is counted."""
+
+
 @dataclass(slots=True)
 class Job:
     """A work that waits for its transaction, and what came of it."""

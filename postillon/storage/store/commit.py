@@ -17,12 +17,14 @@ def accounts_of(plan: Plan) -> tuple[AccountId, ...]:
     return tuple(sorted({item.account for each in plans for item in each.items if isinstance(item, File)}))
 
 
-def repeated(tx: Tx, plan: Plan) -> Receipt | None:
-    """The receipt of an earlier acceptance whose answer may have been lost (RFC 1047), or None."""
-    if not plan.accept_key:
+def repeated(tx: Tx, plan: Plan, now: int) -> Receipt | None:
+    """The receipt of an earlier acceptance whose answer may have been lost (RFC 1047), or None: it is marked as accepted."""
+    sql = "INSERT INTO accepted (key, blob_id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    if not plan.accept_key or tx.run(sql, plan.accept_key, plan.body.blob, now):
         return None
     row = tx.one("SELECT blob_id FROM accepted WHERE key = ?", plan.accept_key)
-    return None if row is None else Receipt(BlobId(row[0]), repeated=True)
+    assert row is not None, "it was there a statement ago"
+    return Receipt(BlobId(row[0]), repeated=True)
 
 
 def commit(tx: Tx, plan: Plan, email_ids: Sequence[EmailId], now: int, confirmed: Sequence[bytes] = ()) -> Receipt:
@@ -31,7 +33,7 @@ def commit(tx: Tx, plan: Plan, email_ids: Sequence[EmailId], now: int, confirmed
     """
     for key in confirmed:
         tx.run("DELETE FROM accepted WHERE key = ?", key)
-    before = repeated(tx, plan)
+    before = repeated(tx, plan, now)
     if before is not None:
         return before
     add_blob(tx, plan.body, now)
@@ -44,8 +46,6 @@ def commit(tx: Tx, plan: Plan, email_ids: Sequence[EmailId], now: int, confirmed
         else:
             assert plan.prepared is not None, "a plan that files needs what was prepared"
             filed.append(file(tx, item, plan.body, plan.prepared, email, plan.received, plan.zone, now))
-    if plan.accept_key:
-        tx.run("INSERT INTO accepted (key, blob_id, at) VALUES (?, ?, ?)", plan.accept_key, plan.body.blob, now)
     at = len(plan.items)
     for along in plan.along:
         commit(tx, along, email_ids[at : at + len(along.items)], now)

@@ -255,7 +255,7 @@ def copy(
         return CopyResult(box[0], [])
     size = sum(row[3] for row in rows)
     charge(tx, account, size, respects_quota)
-    first, uidvalidity = take_uids(tx, account, target, [row[2] for row in rows], size)
+    first, uidvalidity, _ = take_uids(tx, account, target, [row[2] for row in rows], size)
     place(tx, account, target, [(first + n, row[1], row[2], row[3]) for n, row in enumerate(rows)], now)
     tx.many("UPDATE email SET copies = copies + 1 WHERE account_id = ? AND email_id = ?", [(account, row[1]) for row in rows])
     return CopyResult(uidvalidity, [(Uid(row[0]), Uid(first + n)) for n, row in enumerate(rows)])

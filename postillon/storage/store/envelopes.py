@@ -16,7 +16,8 @@ _decode = msgspec.msgpack.Decoder().decode
 def encode_envelope(envelope: Envelope) -> bytes:
     """All but the recipients, which have rows of their own."""
     sender = None if envelope.sender is None else [envelope.sender.local, envelope.sender.domain]
-    return _encode([sender, envelope.body, envelope.smtputf8, envelope.size, envelope.ret, envelope.envid, envelope.require_tls])
+    properties = [envelope.body, envelope.smtputf8, envelope.size, envelope.ret, envelope.envid, envelope.require_tls]
+    return _encode([sender, *properties, envelope.tls_optional])
 
 
 def encode_recipient(recipient: Recipient) -> bytes:
@@ -30,7 +31,7 @@ def decode_recipient(data: bytes) -> Recipient:
 
 
 def decode_envelope(data: bytes, *recipients: Recipient) -> Envelope:
-    sender, body, smtputf8, size, ret, envid, require_tls = _decode(data)
+    sender, body, smtputf8, size, ret, envid, require_tls, *later = _decode(data)
     return Envelope(
         sender=None if sender is None else Address(*sender),
         recipients=recipients,
@@ -40,6 +41,7 @@ def decode_envelope(data: bytes, *recipients: Recipient) -> Envelope:
         ret=ret,
         envid=envid,
         require_tls=require_tls,
+        tls_optional=bool(later and later[0]),
     )
 
 

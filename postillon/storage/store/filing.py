@@ -11,7 +11,6 @@ from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ThreadId, Uid
 from ...model.mail import DELETED, FIRST_KEYWORD_BIT, LAST_KEYWORD_BIT, SEEN
 from ...model.plan import Body, File, Filed, Prepared
 from ...seams import Tx
-from .mailboxes import by_role
 
 REF_EMAIL, REF_QUEUE = 1, 2
 PLACE_INLINE, PLACE_STORE = 0, 1
@@ -69,11 +68,18 @@ def message_hash(message_id: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(message_id, digest_size=8).digest(), "big") >> 1
 
 
+_ADD_REF = "INSERT INTO thread_ref (account_id, hash, thread_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+
+
 def thread_of(tx: Tx, account: AccountId, prepared: Prepared, new_thread: int) -> ThreadId:
     """The thread of whatever this message answers or is answered by, or a new one (RFC 8621 §3)."""
     if not prepared.message_id and not prepared.references:
         return ThreadId(new_thread)
     own = (prepared.message_id,) if prepared.message_id else ()
+    if not prepared.references:
+        value = message_hash(prepared.message_id + b"\0" + prepared.subject)
+        if tx.run(_ADD_REF, account, value, new_thread):
+            return ThreadId(new_thread)
     # A subject that changed starts a new thread even when References say otherwise, as RFC 8621 §3 recommends.
     hashes = [message_hash(name + b"\0" + prepared.subject) for name in (*own, *prepared.references[-20:])]
     thread = 0
@@ -85,8 +91,8 @@ def thread_of(tx: Tx, account: AccountId, prepared: Prepared, new_thread: int) -
         else:
             thread = found[0]
     thread = thread or new_thread
-    for value in dict.fromkeys(missing):
-        tx.run("INSERT INTO thread_ref (account_id, hash, thread_id) VALUES (?, ?, ?)", account, value, thread)
+    for value in missing:
+        tx.run(_ADD_REF, account, value, thread)
     return ThreadId(thread)
 
 
@@ -118,16 +124,27 @@ def add_email(
 def charge(tx: Tx, account: AccountId, size: int, respects_quota: bool) -> None:
     """Count *size* octets to the account. Raises OverQuota where the quota counts."""
     if not respects_quota:
-        tx.run("UPDATE account_state SET used = used + ? WHERE account_id = ?", size, account)
+        tx.modseq(account, size)
     elif not tx.run("UPDATE account_state SET used = used + ? WHERE account_id = ? AND used + ? <= quota", size, account, size):
         raise OverQuota("Mailbox is full", detail=f"account {account}: {size} octets more than its quota")
 
 
-def take_uids(tx: Tx, account: AccountId, mailbox: MailboxId, flags: Sequence[int], size: int) -> tuple[Uid, int]:
-    """Reserve a uid for each of *flags* and count the messages in; (first uid, uidvalidity). Raises NotFound."""
-    found = tx.one(
-        "UPDATE mailbox SET uidnext = uidnext + ?, modseq = ?, total = total + ?, unseen = unseen + ?, deleted = deleted + ?,"
-        " size = size + ? WHERE account_id = ? AND mailbox_id = ? AND selectable = 1 RETURNING uidnext, uidvalidity",
+_TAKE = (
+    "UPDATE mailbox SET uidnext = uidnext + ?, modseq = ?, total = total + ?, unseen = unseen + ?, deleted = deleted + ?,"
+    " size = size + ? WHERE account_id = ? AND mailbox_id = {} AND selectable = 1 RETURNING uidnext, uidvalidity, mailbox_id"
+)
+_BY_ID = _TAKE.format("?")
+_BY_ROLE = _TAKE.format("(SELECT mailbox_id FROM mailbox WHERE account_id = ? AND role = ? AND selectable = 1 LIMIT 1)")
+
+
+def take_uids(
+    tx: Tx, account: AccountId, mailbox: MailboxId, flags: Sequence[int], size: int, role: str = ""
+) -> tuple[Uid, int, MailboxId]:
+    """Reserve a uid for each of *flags* and count the messages in: (first uid, uidvalidity, mailbox). Raises NotFound.
+
+    *mailbox* 0 is the one with *role*, or else the inbox.
+    """
+    values = (
         len(flags),
         tx.modseq(account),
         len(flags),
@@ -135,11 +152,14 @@ def take_uids(tx: Tx, account: AccountId, mailbox: MailboxId, flags: Sequence[in
         sum(bool(flag & DELETED) for flag in flags),
         size,
         account,
-        mailbox,
     )
+    if mailbox:
+        found = tx.one(_BY_ID, *values, mailbox)
+    else:
+        found = tx.one(_BY_ROLE, *values, account, role.encode()) or tx.one(_BY_ROLE, *values, account, b"inbox")
     if found is None:
-        raise NotFound("No such mailbox")
-    return Uid(found[0] - len(flags)), found[1]
+        raise NotFound("No such mailbox", detail=f"account {account}, mailbox {mailbox or role}")
+    return Uid(found[0] - len(flags)), found[1], MailboxId(found[2])
 
 
 _PLACE = (
@@ -161,8 +181,7 @@ def file(tx: Tx, item: File, body: Body, prepared: Prepared, email: EmailId, rec
     """File one copy; the blob's row must be there. Raises OverQuota, NotFound."""
     charge(tx, item.account, item.size, item.respects_quota)
     flags = item.flags | keyword_bits(tx, item.account, item.keywords)
-    mailbox = item.mailbox or by_role(tx, item.account, item.role)
-    uid, uidvalidity = take_uids(tx, item.account, mailbox, (flags,), item.size)
+    uid, uidvalidity, mailbox = take_uids(tx, item.account, item.mailbox, (flags,), item.size, item.role)
     add_email(tx, item, body, prepared, email, received, zone)
     place(tx, item.account, mailbox, ((uid, email, flags, item.size),), now)
     return Filed(item.account, mailbox, email, uid, uidvalidity)

@@ -548,7 +548,7 @@ def _append(
     size = sum(item.body.size for item in items)
     charge(tx, account, size, respects_quota=True)
     flags = [item.flags | keyword_bits(tx, account, item.keywords) for item in items]
-    first, uidvalidity = take_uids(tx, account, mailbox, flags, size)
+    first, uidvalidity, _ = take_uids(tx, account, mailbox, flags, size)
     for item, email in zip(items, new, strict=True):
         add_blob(tx, item.body, now)
         filing = File(account, b"", item.body.size)
