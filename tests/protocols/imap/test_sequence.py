@@ -126,7 +126,7 @@ def test_formatting():
 
 
 def test_formatting_a_hundred_thousand_is_quick():
-    started = time.perf_counter()
+    started = time.process_time()
     assert format_set([number for number in range(1, 110001) if number % 10]).startswith(b"1:9,11:19,21:29,")
     assert format_set(range(1, 200001, 2)).startswith(b"1,3,5,")
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 3

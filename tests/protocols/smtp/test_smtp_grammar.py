@@ -118,7 +118,7 @@ def test_mail_parameters() -> None:
         ("ENVID=" + "x" * 101, (501, "5.5.4")),
         ("AUTH=<>", None),
         ("AUTH=+", (501, "5.5.4")),
-        ("REQUIRETLS", (555, "5.5.4")),
+        ("REQUIRETLS=1", (555, "5.5.4")),
         ("NOTIFY=NEVER", (555, "5.5.4")),
         ("=x", (501, "5.5.4")),
     ],
@@ -202,12 +202,13 @@ def test_any_argument_is_taken_or_refused(argument: bytes) -> None:
 def test_the_path_is_read_in_linear_time(text: str) -> None:
     def seconds(times: int) -> float:
         hostile = "FROM:<" + text[6:] * times
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(5):
             refusal(mail, hostile)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
-    assert seconds(40_000) < 40 * max(seconds(2_000), 1e-3)
+    few, many = (min(seconds(times) for _ in range(3)) for times in (2_000, 40_000))
+    assert many < 60 * max(few, 2e-3)  # linear is 20, quadratic 400
 
 
 def test_auth_arguments() -> None:

@@ -270,14 +270,14 @@ def test_nothing_is_kept_of_a_refused_message() -> None:
 
 def test_time_is_linear_in_pipelined_commands_and_in_hostile_content() -> None:
     def seconds(data: bytes, times: int, session: ToySession) -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         session.receive(data * times)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     for make, data in ((started, b"NOOP\r\n"), (in_data, b"\r\n.\r"), (in_data, b"\r\n.x")):
         seconds(data, 1000, make())
         few, many = seconds(data, 20_000, make()), seconds(data, 200_000, make())
-        assert many < 40 * max(few, 1e-3)
+        assert many < 60 * max(few, 2e-3)  # linear is 10, quadratic 100
 
 
 # Anything at all
