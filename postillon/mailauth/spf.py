@@ -6,6 +6,7 @@ asks one question at a time, in the record's order.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ MAX_VOID = 2
 MAX_NAMES = 10
 MAX_EXPLANATION = 500
 DEFAULT_EXPLANATION = ""
+PTR_S = 5.0
+"""Seconds for the client's own names, all together: their DNS is in the hands of whoever connects."""
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -223,14 +226,21 @@ class _Check:
         """Names of the client that lead back to it (§5.5), asked for once. DNS trouble: none."""
         if self._validated is None:
             self._validated = []
-            answer = await self._resolver.ptr(self.client.compressed)
-            if not answer.is_temporary:
-                self._count_void(answer)
-            for name in answer.records[:MAX_NAMES]:
-                found = await self._resolver.addresses(name, ipv6=not self._is_4, ipv4=self._is_4)
-                if self._is_among(found.records, 32 if self._is_4 else 128):
-                    self._validated.append(name.lower().removesuffix("."))
+            try:
+                async with asyncio.timeout(PTR_S):
+                    await self._validate(self._validated)
+            except TimeoutError:
+                pass
         return self._validated
+
+    async def _validate(self, found: list[str]) -> None:
+        answer = await self._resolver.ptr(self.client.compressed)
+        if not answer.is_temporary:
+            self._count_void(answer)
+        for name in answer.records[:MAX_NAMES]:
+            addresses = await self._resolver.addresses(name, ipv6=not self._is_4, ipv4=self._is_4)
+            if self._is_among(addresses.records, 32 if self._is_4 else 128):
+                found.append(name.lower().removesuffix("."))
 
     async def _expanded(self, pieces: tuple[Piece, ...], domain: str) -> str:
         return macro.as_name(await self._expand(pieces, domain))

@@ -1,0 +1,84 @@
+"""The DNS budget of one message: so many questions and seconds, with shares that nobody else can use up.
+
+Whoever forges a message controls what most of its questions cost: SPF records, keys, names. What tells the forgery (the DMARC
+record of the domain it claims) therefore has a share of its own. The same question twice costs once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ..seams import Answer, DnsStatus, Resolver
+
+
+class Questions:
+    """What is left for one message. *seconds* run from now; made on the loop."""
+
+    def __init__(self, resolver: Resolver, *, total: int = 30, seconds: float = 20.0) -> None:
+        self.resolver = resolver
+        self.deadline = asyncio.get_running_loop().time() + seconds
+        self.known: dict[tuple[str, ...], asyncio.Future[Answer]] = {}
+        self.common = total
+
+    def share(self, reserved: int = 0) -> Share:
+        """A resolver that spends *reserved* questions of its own first, then those that are nobody's."""
+        self.common -= reserved
+        return Share(self, reserved)
+
+    def close(self) -> None:
+        """Nobody waits for what is still under way."""
+        for asked in self.known.values():
+            asked.cancel()
+
+
+class Share:
+    """A `seams.Resolver`. Beyond the budget every answer is a timeout, and `is_spent` tells."""
+
+    def __init__(self, questions: Questions, reserved: int) -> None:
+        self._questions = questions
+        self._left = reserved
+        self.is_spent = False
+
+    async def txt(self, name: str) -> Answer:
+        return await self._ask(("txt", name), name, lambda: self._questions.resolver.txt(name))
+
+    async def mx(self, name: str) -> Answer:
+        return await self._ask(("mx", name), name, lambda: self._questions.resolver.mx(name))
+
+    async def addresses(self, name: str, ipv6: bool = True, ipv4: bool = True) -> Answer:
+        key = ("addresses", name, str(ipv6), str(ipv4))
+        return await self._ask(key, name, lambda: self._questions.resolver.addresses(name, ipv6, ipv4), ipv6 + ipv4)
+
+    async def ptr(self, address: str) -> Answer:
+        return await self._ask(("ptr", address), address, lambda: self._questions.resolver.ptr(address))
+
+    async def tlsa(self, name: str) -> Answer:
+        return await self._ask(("tlsa", name), name, lambda: self._questions.resolver.tlsa(name))
+
+    async def _ask(self, key: tuple[str, ...], name: str, asking: Callable[[], Awaitable[Answer]], cost: int = 1) -> Answer:
+        asked = self._questions.known.get(key)
+        if asked is None:
+            if not self._pay(cost):
+                self.is_spent = True
+                return Answer(DnsStatus.TIMEOUT, name=name)
+            asked = self._questions.known[key] = asyncio.ensure_future(asking())
+        try:
+            async with asyncio.timeout_at(self._questions.deadline):
+                return await asyncio.shield(asked)
+        except TimeoutError:
+            self.is_spent = True
+            return Answer(DnsStatus.TIMEOUT, name=name)
+
+    def release(self) -> None:
+        """What was reserved and not needed is everybody's."""
+        self._questions.common += self._left
+        self._left = 0
+
+    def _pay(self, cost: int) -> bool:
+        own = min(cost, self._left)
+        if cost - own > self._questions.common:
+            return False
+        self._left -= own
+        self._questions.common -= cost - own
+        return True
