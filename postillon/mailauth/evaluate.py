@@ -27,6 +27,7 @@ SECONDS = 20.0
 # Shares of the questions that no other check can use up; what is left of them goes to ARC, which comes last.
 SPF_SHARE, DKIM_SHARE, DMARC_SHARE = 11, 6, 10
 MAX_AUTHOR_DOMAINS = 2
+_PRINTABLE = bytes([*b"\t\r\n", *range(32, 127), *range(128, 256)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Authors:
     domains: tuple[str, ...] = ()
     """Canonical, each once."""
     is_bad: bool = False
-    """There is an address whose domain is none: nobody can say what a reader will take it for."""
+    """There is an address whose domain is none, or a control character: nobody can say what a reader will take it for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ def authors(content: Content) -> Authors:
     domains: dict[str, None] = {}
     is_bad = False
     for one in found:
+        is_bad = is_bad or bool(one.value.translate(None, _PRINTABLE))
         for address in parse_addresses(unfold(one.value)).addresses:
             if not address.domain:
                 continue
