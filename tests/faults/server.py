@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.peers.postillon import Postillon
+from tests.peers.processes import wait_until
 
 IMPLICIT_TLS = ("submissions", "imaps", "pop3s")
 
@@ -54,7 +56,13 @@ class Server(Postillon):
         return self.start()
 
     def kill(self) -> None:
-        super().kill()
+        """SIGKILL to the supervisor and all workers at once; orphans that wait for somebody to bury them count as gone."""
+        pids = [self.process.pid, *self.workers]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(20)
+        wait_until(lambda: not any(map(is_alive, pids)), 20, "the killed to be gone")
         if self.process.stdout is not None:
             self.process.stdout.close()
 
@@ -84,6 +92,14 @@ class Server(Postillon):
         if service not in IMPLICIT_TLS:
             return sock
         return self.tls().wrap_socket(sock, server_hostname="localhost")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1] not in ("Z", "X")
+    except OSError:
+        return False
 
 
 def rss(pid: int) -> int:
