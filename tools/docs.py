@@ -175,6 +175,10 @@ def check_places() -> Iterator[str]:
         for path in re.findall(r"`((?:postillon/|tools/|tests/|bench/|[a-z_]+/)[\w/]*\.(?:py|md|txt))`", content):
             if not (ROOT / path).exists() and not (ROOT / "postillon" / path).exists():
                 yield f"{where}: there is no file {path}"
+        for path, name in re.findall(r"`([a-z_/]+\.py)` `([A-Za-z_.]+)`", content):
+            file = next((base / path for base in (ROOT, ROOT / "postillon") if (base / path).exists()), None)
+            if file and any(not re.search(rf"\b{part}\b", text(file)) for part in name.split(".")):
+                yield f"{where}: there is no {name} in {path}"
 
 
 CHECKS = (check_commands, check_settings, check_limits, check_statuses, check_seams, check_places, rfc.complaints)
