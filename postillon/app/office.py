@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,10 @@ from ..net.limits import ConnectionLimits, LimitSettings
 from ..net.listener import Listener, serve
 from ..net.tls import ServerTls, client_context
 from ..protocols.smtp.server import SmtpLimits
-from ..relay.hop import IsSelf, RelaySettings
+from ..relay.hop import IsSelf, RelaySettings, is_public
+from ..relay.mta_sts import PolicyFetcher, StsPolicies
 from ..relay.smarthost import Routes
-from ..relay.tls_policy import ClientContexts
+from ..relay.tls_policy import ClientContexts, TlsMode, TlsRules
 from ..relay.transport import RelayTransport
 from ..seams import Directory, Resolver
 from ..servers.imap.session import ImapServer, ImapSettings
@@ -127,7 +129,7 @@ def compose(spec: Spec, data: Opened) -> Office:
             store=data.store, directory=directory, deliverer=deliverer, clock=data.clock, ids=data.ids, settings=flow
         )
 
-    transport = _transport(config, resolver)
+    transport = _transport(config, data, resolver)
     queue = _queue(config, data, reporter, deliverer, transport)
     janitor = Janitor((data.store.clean, data.limiter.prune))
     data.store.space.on_pressed = janitor.press
@@ -254,8 +256,26 @@ def _queue(config: Config, data: Opened, reporter: Reporter, deliverer: Delivere
     )
 
 
-def _transport(config: Config, resolver: Resolver) -> RelayTransport:
+def _rules(config: Config, data: Opened, resolver: Resolver, verified: ssl.SSLContext) -> TlsRules:
+    """What TLS the mail hosts of other domains must give."""
     development = config.development
+    fetch = PolicyFetcher(
+        resolver=resolver,
+        context=verified,
+        port=development.mta_sts_port if development else 443,
+        is_allowed=is_public if development is None else lambda address: True,
+    )
+    return TlsRules(
+        resolver=resolver,
+        policies=StsPolicies(resolver=resolver, fetch=fetch, memory=data.store, clock=data.clock),
+        port=development.mx_port if development else 25,
+        overrides={domain: TlsMode(own.tls) for domain, own in config.sending.destinations.items() if own.tls},
+    )
+
+
+def _transport(config: Config, data: Opened, resolver: Resolver) -> RelayTransport:
+    development = config.development
+    verified = client_context(verify=True, ca_file=development.trust or None if development else None)
     routes = Routes(
         {domain: _next_hop(route) for domain, route in config.sending.routes.items()},
         _next_hop(config.sending.smarthost) if config.sending.smarthost else None,
@@ -267,9 +287,10 @@ def _transport(config: Config, resolver: Resolver) -> RelayTransport:
             loopback_allowed=development is not None,
         ),
         resolver=resolver,
-        contexts=ClientContexts(client_context(verify=False), client_context(verify=True)),
+        contexts=ClientContexts(client_context(verify=False), verified),
         is_self=_is_self(config),
         routes=lambda: routes,
+        rules=_rules(config, data, resolver, verified),
     )
 
 

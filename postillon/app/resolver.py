@@ -28,8 +28,8 @@ class NoResolver:
 def make_resolver(config: Config) -> Resolver:
     if config.development is not None and not config.dns.servers:
         return NoResolver()
-    from ..net.dns import DnsResolver  # it loads much that a developer's server without DNS does not need
+    from ..net.dns import DnsResolver, DnsSettings  # it loads much that a developer's server without DNS does not need
 
     if not config.dns.servers:
-        return DnsResolver.from_system()
-    return DnsResolver([server_address(text) for text in config.dns.servers])
+        return DnsResolver.from_system(trusted=config.dns.trusted)
+    return DnsResolver([server_address(text) for text in config.dns.servers], DnsSettings(trusted=config.dns.trusted))

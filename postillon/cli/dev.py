@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import ssl
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,9 @@ class Asked:
 @click.option("--dns", metavar="HOST:PORT", help="Resolver. Without it and --route nothing is sent elsewhere.")
 @click.option("--route", "routes", multiple=True, metavar="DOMAIN=HOST:PORT", help="A fixed next hop for a domain.")
 @click.option("--mx-port", type=click.IntRange(1, 65535), default=25, show_default=True, help="Port to connect to on an MX.")
+@click.option("--dns-trusted", is_flag=True, help="Believe what the resolver says about DNSSEC.")
+@click.option("--mta-sts-port", type=click.IntRange(1, 65535), default=443, show_default=True, help="Where policies are fetched.")
+@click.option("--trust", metavar="FILE", help="Authorities that policies and next hops are verified with.")
 @click.option("--retry", type=_SECONDS, metavar="SECONDS", help="Wait before the second attempt at a recipient.")
 @click.option("--delay-report", type=_SECONDS, metavar="SECONDS", help="When a sender hears of a delay.")
 @click.option("--queue-lifetime", type=_SECONDS, metavar="SECONDS", help="When a message is given up and returned.")
@@ -63,6 +67,9 @@ def dev(
     dns: str | None,
     routes: tuple[str, ...],
     mx_port: int,
+    dns_trusted: bool,
+    mta_sts_port: int,
+    trust: str | None,
     retry: int | None,
     delay_report: int | None,
     queue_lifetime: int | None,
@@ -85,10 +92,10 @@ def dev(
         workers=workers or 0,
         loop=os.environ.get("POSTILLON_LOOP", "auto"),
         listen=Listen((host,), **{service: port_base + offset for service, offset in OFFSETS.items()}),
-        dns=Dns((dns,) if dns else ()),
+        dns=Dns((dns,) if dns else (), trusted=dns_trusted),
         sending=_sending(routes, first_wait=retry, delay_report=delay_report, lifetime=queue_lifetime),
         logging=Logging(("warning", "info", "debug")[min(verbose, 2)]),
-        development=Development(mx_port=mx_port, sends=bool(dns or routes)),
+        development=Development(mx_port=mx_port, sends=bool(dns or routes), mta_sts_port=mta_sts_port, trust=_authorities(trust)),
     )
     wishes = Wishes(asked.domains, asked.accounts, default_accounts=not accounts and not accounts_file)
 
@@ -96,6 +103,17 @@ def dev(
         _announce(config, host, told, as_json)
 
     sys.exit(run(config, announce, wishes))
+
+
+def _authorities(path: str | None) -> str:
+    """The absolute path of a file with certificates, or nothing."""
+    if path is None:
+        return ""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:
+        fail(f"--trust {path}: {error}")
+    return str(Path(path).resolve())
 
 
 def _sending(routes: tuple[str, ...], **times: int | None) -> Sending:

@@ -62,6 +62,8 @@ class TlsFiles:
 class Dns:
     servers: tuple[str, ...] = ()
     """Resolvers as `ADDRESS` or `ADDRESS:PORT`; empty: those of /etc/resolv.conf."""
+    trusted: bool | None = None
+    """Believe what they say about DNSSEC (for DANE); not given: only if they are on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,9 @@ class Route:
 class Destination:
     """What differs for one destination domain; what is not given is as in `Sending`."""
 
+    tls: str = ""
+    """`none`, `opportunistic`, `encrypted` (any certificate) or `required` (verified), whatever DANE and MTA-STS say; empty: by
+    those."""
     first_wait: int | None = None
     longest_wait: int | None = None
     delay_report: int | None = None
@@ -127,6 +132,10 @@ class Development:
     mx_port: int = 25
     sends: bool = False
     """False: no DNS query, no foreign recipient."""
+    mta_sts_port: int = 443
+    """Where MTA-STS policies are fetched."""
+    trust: str = ""
+    """PEM file of the authorities that policies and next hops are verified with; empty: the system's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,5 +167,6 @@ CHOICES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("logging", "level"): ("debug", "info", "warning", "error"),
     ("sending", "smarthost", "tls"): ("none", "opportunistic", "required", "implicit"),
     ("sending", "routes", "*", "tls"): ("none", "opportunistic", "required", "implicit"),
+    ("sending", "destinations", "*", "tls"): ("none", "opportunistic", "encrypted", "required"),
 }
 """The values a text setting may have; `*` is any name."""

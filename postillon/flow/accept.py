@@ -9,8 +9,10 @@ import asyncio
 import hashlib
 import mmap
 import os
+from dataclasses import replace
 
 from ..message import trace
+from ..message.header import first
 from ..message.incoming import Incoming
 from ..message.prepare import prepare
 from ..model.envelope import Envelope
@@ -75,6 +77,14 @@ def check_hops(header: bytes) -> None:
     hops = trace.hops(header)
     if hops > MAX_HOPS:
         raise Refusal(f"The message has passed {hops} hosts and seems to go round in a circle", status="5.4.6", code=554)
+
+
+def with_tls_wish(envelope: Envelope, header: bytes) -> Envelope:
+    """*envelope* with what the header says about TLS (RFC 8689 §5): `TLS-Required: No`, which REQUIRETLS outweighs."""
+    if envelope.require_tls or b"tls-required" not in header.lower():
+        return envelope
+    wish = first(header, b"tls-required") or b""
+    return replace(envelope, tls_optional=True) if wish.strip().lower() == b"no" else envelope
 
 
 def message_name(incoming: Incoming) -> str:

@@ -123,7 +123,9 @@ class Reporter:
         """The message's header and, where it is to be returned, all of it. What cannot be read is reported without."""
         rope = Rope(Octets.decode(entry.recipe, entry.blob_size), entry.blob)
         # RFC 3461 §4.3: RET counts only where there is a failure to report; else the header is enough.
-        is_whole = whole and entry.envelope.ret == "FULL" and rope.size <= MAX_RETURNED
+        # RFC 8689 §5: a message that must not travel in clear is not returned whole, whatever RET says.
+        envelope = entry.envelope
+        is_whole = whole and envelope.ret == "FULL" and not envelope.require_tls and rope.size <= MAX_RETURNED
         header, content, name = b"", None, f"{entry.queue_id:x}"
         try:
             data = await self._store.read_octets(rope, 0, rope.size if is_whole else min(rope.size, MAX_HEADER))

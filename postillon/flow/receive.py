@@ -75,7 +75,9 @@ class Receiver:
         trace = received_field(incoming, self._settings.hostname)
         handed_on = Octets.whole(incoming.body.size).with_prefix(trace)
         copies = Copies(handed_on.with_prefix(return_path(incoming.envelope.sender)), handed_on)
-        items = await self._deliverer.items(incoming.envelope, incoming.accepted, fates, copies, None)
+        items = await self._deliverer.items(
+            accept.with_tls_wish(incoming.envelope, header), incoming.accepted, fates, copies, None
+        )
         plan = Plan(
             body=incoming.body,
             prepared=await accept.prepared(incoming.body),

@@ -81,7 +81,8 @@ class Submitter:
         completed = Octets.of(edited.header, (edited.body_start, incoming.body.size))
         handed_on = completed.with_prefix(received_field(incoming, self._settings.hostname))
         copies = Copies(handed_on.with_prefix(return_path(incoming.envelope.sender)), handed_on)
-        items = await self._deliverer.items(incoming.envelope, incoming.accepted, fates, copies, client.account)
+        envelope = accept.with_tls_wish(incoming.envelope, edited.header)
+        items = await self._deliverer.items(envelope, incoming.accepted, fates, copies, client.account)
         plan = Plan(
             body=incoming.body,
             prepared=await accept.prepared(incoming.body, edited.header, edited.body_start),

@@ -43,6 +43,9 @@ class Envelope:
     ret: Literal["FULL", "HDRS"] | None = None
     envid: str | None = None
     require_tls: bool = False
+    """REQUIRETLS (RFC 8689)."""
+    tls_optional: bool = False
+    """The header says `TLS-Required: No` (RFC 8689 §5): known once the message has come."""
 
 
 @dataclass(frozen=True, slots=True)

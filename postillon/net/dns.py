@@ -66,8 +66,11 @@ class DnsResolver:
         self._gate = asyncio.Semaphore(CONCURRENT)
 
     @classmethod
-    def from_system(cls, path: str | Path = "/etc/resolv.conf") -> DnsResolver:
-        """The resolver that resolv.conf(5) names. A file without servers, or none, means the one on this machine."""
+    def from_system(cls, path: str | Path = "/etc/resolv.conf", *, trusted: bool | None = None) -> DnsResolver:
+        """The resolver that resolv.conf(5) names. A file without servers, or none, means the one on this machine.
+
+        *trusted* as in DnsSettings; None also leaves it to the file's `trust-ad`.
+        """
         servers: list[tuple[str, int]] = []
         options: dict[str, str] = {}
         try:
@@ -82,7 +85,7 @@ class DnsResolver:
         settings = DnsSettings(
             timeout_s=min(10.0, max(1.0, float(_number(options.get("timeout", ""), 2)))),
             attempts=min(5, max(1, _number(options.get("attempts", ""), 2))),
-            trusted=True if "trust-ad" in options else None,
+            trusted=True if trusted is None and "trust-ad" in options else trusted,
         )
         return cls(servers[:3] or [("127.0.0.1", 53)], settings)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 from ..model.envelope import Tls
 from .binding import channel_binding
 from .peer import PeerCredentials, credentials, endpoint
-from .tls import SHUTDOWN_S, check_alpn, cut_buffers
+from .tls import SHUTDOWN_S, check_alpn, cut_buffers, shown_chain
 
 if TYPE_CHECKING:
     from ..seams import Waker
@@ -285,6 +285,11 @@ class Stream(asyncio.Protocol):
         """The peer's certificate, DER, verified or not."""
         tls = self._ssl_object()
         return None if tls is None else tls.getpeercert(True)
+
+    def peer_chain(self) -> tuple[bytes, ...]:
+        """The certificates that the peer has shown, DER, its own first, verified or not."""
+        tls = self._ssl_object()
+        return () if tls is None else shown_chain(tls)
 
     def channel_binding(self, kind: str) -> bytes | None:
         """`tls-exporter` (RFC 9266), `tls-server-end-point`, `tls-unique` (RFC 5929); None where not sound or not to be had."""

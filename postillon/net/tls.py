@@ -5,6 +5,7 @@ TLS 1.2 and up (RFC 8996, RFC 9325). Making certificates is `postillon.net.certi
 
 from __future__ import annotations
 
+import _ssl
 import asyncio.sslproto
 import ctypes
 import hashlib
@@ -33,6 +34,7 @@ __all__ = [
     "make_ca",
     "make_certificate",
     "server_context",
+    "shown_chain",
 ]
 
 log = Log("tls")
@@ -167,6 +169,14 @@ class ServerTls:
     def _file_state(self) -> tuple[object, ...]:
         stats = [os.stat(path) for chain in self._chains for path in chain]
         return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
+
+
+def shown_chain(tls: ssl.SSLObject) -> tuple[bytes, ...]:
+    """All certificates that the peer sent, DER. Python has a public way only from 3.13 on."""
+    if hasattr(tls, "get_unverified_chain"):
+        return tuple(tls.get_unverified_chain())
+    found = tls._sslobj.get_unverified_chain() or ()  # type: ignore[attr-defined]
+    return tuple(certificate.public_bytes(_ssl.ENCODING_DER) for certificate in found)
 
 
 @lru_cache(maxsize=16)

@@ -6,6 +6,7 @@ What is asked is `opening`'s and `session`'s business. Whatever goes wrong here 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import math
 import ssl
 from collections import deque
@@ -14,9 +15,10 @@ from ..model.queue import Outcome
 from ..net.stream import InjectedPlaintext, Stream
 from ..protocols.smtp import client as smtp
 from ..protocols.smtp.reply import Reply
+from . import dane
 from .hop import Hop, Timeouts
 from .outcome import deferred, of_reply
-from .tls_policy import ClientContexts
+from .tls_policy import ClientContexts, TlsMode
 
 
 class Trouble(Exception):
@@ -109,15 +111,21 @@ class Conversation:
         return True
 
     async def start_tls(self, contexts: ClientContexts) -> None:
-        name = self.hop.name
+        hop = self.hop
+        name = hop.names[0] if hop.names else hop.name
         try:
             await self._stream.start_tls(
-                contexts.of(self.hop.tls), server_side=False, server_hostname=name, timeout_s=self.timeouts.connect_s
+                contexts.of(hop.tls), server_side=False, server_hostname=name, timeout_s=self.timeouts.connect_s
             )
         except OSError as error:
             outcome = deferred("4.7.5", f"TLS could not be agreed on: {why(error)}", remote=self.hop.remote)
             raise self.trouble(outcome, is_tls=not isinstance(error, InjectedPlaintext)) from error
         self._engine = smtp.ClientEngine()
+        if hop.tls is TlsMode.DANE and not dane.is_trusted(
+            self._stream.peer_chain(), hop.tlsa, hop.names, datetime.datetime.now(datetime.UTC)
+        ):
+            text = "its certificate does not fit its TLSA records"
+            raise self.trouble(deferred("4.7.5", text, remote=hop.remote), is_tls=True)
 
     async def quit(self) -> None:
         """Say goodbye and close. Never raises for the peer's faults."""

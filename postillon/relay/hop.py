@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from .dane import Tlsa
 from .tls_policy import TlsMode
 
 
@@ -22,6 +23,10 @@ class Hop:
     password: str = field(default="", repr=False)
     preference: int = field(default=0, compare=False)
     """The MX record's; hops of equal preference are equally good."""
+    tlsa: tuple[Tlsa, ...] = ()
+    """For TlsMode.DANE."""
+    names: tuple[str, ...] = ()
+    """For TlsMode.DANE: what a certificate may be for; the first is asked for (SNI)."""
 
     @property
     def remote(self) -> str:

@@ -11,32 +11,48 @@ from typing import Any
 
 from ..model.queue import Outcome
 from ..seams import Answer, DnsStatus, Resolver
-from . import tls_policy
 from .hop import Hop, IsSelf, RelaySettings, interleaved, is_public
 from .outcome import Undeliverable, deferred, failed
+from .tls_policy import HostTls, TlsRules, TlsWish
 
 Shuffle = Callable[[list[Any]], None]
 """`random.Random().shuffle`, or a fixed order in tests."""
 
 ADDRESSES_PER_HOST = 4
 
-_Host = tuple[int, str, tuple[str, ...]]
-"""Preference, name, addresses."""
+_Host = tuple[int, str, tuple[str, ...], HostTls]
+"""Preference, name, addresses, what TLS it must give."""
 
 
-async def mx_hops(domain: str, resolver: Resolver, settings: RelaySettings, is_self: IsSelf, shuffle: Shuffle) -> tuple[Hop, ...]:
+async def mx_hops(
+    domain: str,
+    resolver: Resolver,
+    settings: RelaySettings,
+    is_self: IsSelf,
+    shuffle: Shuffle,
+    rules: TlsRules | None = None,
+    wish: TlsWish | None = None,
+) -> tuple[Hop, ...]:
     """The hops for *domain*, best first; never empty. Raises Undeliverable."""
+    rules, wish = rules or TlsRules(), wish or TlsWish()
     if domain.startswith("["):
-        return _usable([(0, domain, (_literal(domain),))], domain, settings, is_self, None)
-    hosts, is_fallback = await _hosts(domain, resolver, settings, shuffle)
+        (tls,) = await rules.of_hosts(domain, [(domain, Answer(DnsStatus.OK))], False, wish)
+        assert isinstance(tls, HostTls), "a literal has no policy"
+        return _usable([(0, domain, (_literal(domain),), tls)], domain, settings, is_self, None)
+    hosts, is_fallback, is_secure = await _hosts(domain, resolver, settings, shuffle)
     answers = await asyncio.gather(*(resolver.addresses(host, ipv6=settings.ipv6, ipv4=settings.ipv4) for _, host in hosts))
+    ways = await rules.of_hosts(
+        domain, [(host, answer) for (_, host), answer in zip(hosts, answers, strict=True)], is_secure, wish
+    )
     found: list[_Host] = []
     trouble = None
-    for (preference, host), answer in zip(hosts, answers, strict=True):
+    for (preference, host), answer, tls in zip(hosts, answers, ways, strict=True):
         if answer.is_temporary:
             trouble = deferred("4.4.3", f"DNS lookup of {host}, mail host of {domain}, failed for now: {answer.status.value}")
-        elif answer.status is DnsStatus.OK:
-            found.append((preference, host, tuple(map(str, answer.records))))
+        elif answer.status is DnsStatus.OK and isinstance(tls, Outcome):
+            trouble = tls
+        elif answer.status is DnsStatus.OK and isinstance(tls, HostTls):
+            found.append((preference, host, tuple(map(str, answer.records)), tls))
     if not found and trouble is None:
         raise Undeliverable(_nowhere(domain, hosts[0][1], is_fallback, answers[0]))
     return _usable(found, domain, settings, is_self, trouble)
@@ -49,8 +65,8 @@ def _literal(domain: str) -> str:
 
 async def _hosts(
     domain: str, resolver: Resolver, settings: RelaySettings, shuffle: Shuffle
-) -> tuple[list[tuple[int, str]], bool]:
-    """(preference, host) in the order to try, and whether it is the domain itself for want of MX records."""
+) -> tuple[list[tuple[int, str]], bool, bool]:
+    """(preference, host) in the order to try; whether it is the domain itself for want of MX records; whether DNSSEC says so."""
     answer = await resolver.mx(domain)
     if answer.is_temporary:
         raise Undeliverable(deferred("4.4.3", f"DNS lookup of the mail hosts of {domain} failed for now: {answer.status.value}"))
@@ -59,7 +75,7 @@ async def _hosts(
     records = [(int(preference), str(host).rstrip(".")) for preference, host in answer.records]
     if answer.status is not DnsStatus.OK or not records:
         # RFC 5321 §5.1: without MX records the domain is its own mail host.
-        return [(0, domain)], True
+        return [(0, domain)], True, answer.secure
     named = [record for record in records if record[1]]
     if not named:
         # RFC 7505 §3: one record with the root as its host says that the domain takes no mail.
@@ -67,7 +83,7 @@ async def _hosts(
     # RFC 5321 §5.1: hosts of equal preference share the load, so each sender asks them in an order of its own.
     shuffle(named)
     named.sort(key=lambda record: record[0])
-    return named[: settings.max_hosts], False
+    return named[: settings.max_hosts], False, answer.secure
 
 
 def _nowhere(domain: str, host: str, is_fallback: bool, answer: Answer) -> Outcome:
@@ -90,7 +106,7 @@ def _usable(
         raise Undeliverable(trouble)
     if len(better) < len(found):
         raise Undeliverable(failed("5.4.6", f"mail for {domain} would come back to this server, which does not take it"))
-    refused = next((address for _, _, addresses in found for address in addresses if not _is_allowed(address, settings)), None)
+    refused = next((address for _, _, addresses, _ in found for address in addresses if not _is_allowed(address, settings)), None)
     if refused is not None:
         raise Undeliverable(failed("5.4.4", f"the mail host of {domain} has an address that is not public: {refused}"))
     raise Undeliverable(failed("5.4.4", f"the mail hosts of {domain} have no address that we can reach"))
@@ -98,7 +114,7 @@ def _usable(
 
 def _better_than_us(found: list[_Host], port: int, is_self: IsSelf) -> list[_Host]:
     """RFC 5321 §5.1: when we are in the list, hosts of our preference and worse are not for us to ask."""
-    ours = [preference for preference, _, addresses in found if any(is_self(address, port) for address in addresses)]
+    ours = [preference for preference, _, addresses, _ in found if any(is_self(address, port) for address in addresses)]
     return [host for host in found if host[0] < min(ours)] if ours else found
 
 
@@ -107,8 +123,10 @@ def _is_allowed(address: str, settings: RelaySettings) -> bool:
 
 
 def _hops(host: _Host, settings: RelaySettings) -> list[Hop]:
-    preference, name, addresses = host
+    preference, name, addresses, tls = host
     allowed = interleaved([address for address in addresses if _is_allowed(address, settings)], settings)
     certificate = _literal(name) if name.startswith("[") else name
-    mode = tls_policy.for_mx()
-    return [Hop(certificate, address, settings.port, mode, preference=preference) for address in allowed[:ADDRESSES_PER_HOST]]
+    return [
+        Hop(certificate, address, settings.port, tls.mode, preference=preference, tlsa=tls.tlsa, names=tls.names)
+        for address in allowed[:ADDRESSES_PER_HOST]
+    ]

@@ -18,14 +18,16 @@ log = Log("relay")
 
 
 async def open_session(hop: Hop, hostname: str, contexts: ClientContexts, timeouts: Timeouts) -> Session:
-    """A session with *hop*, ready for mail. Where TLS is only wished for and fails, once more in clear. Raises Trouble."""
-    try:
-        return Session(hop, await _open(hop, hostname, contexts, timeouts))
-    except Trouble as trouble:
-        if not trouble.is_tls or hop.tls is not TlsMode.OPPORTUNISTIC:
-            raise
-        log.info("TLS failed, going on in clear", host=hop.remote, reason=trouble.outcome.text)
-    return Session(hop, await _open(replace(hop, tls=TlsMode.NONE), hostname, contexts, timeouts))
+    """A session with *hop*, ready for mail. Where TLS is only wished for and fails, once more with less. Raises Trouble."""
+    mode = hop.tls
+    while True:
+        try:
+            return Session(hop, await _open(replace(hop, tls=mode), hostname, contexts, timeouts))
+        except Trouble as trouble:
+            if not trouble.is_tls or mode.weaker is None:
+                raise
+            log.info("TLS failed, going on with less", host=hop.remote, mode=mode.value, reason=trouble.outcome.text)
+            mode = mode.weaker
 
 
 async def _open(hop: Hop, hostname: str, contexts: ClientContexts, timeouts: Timeouts) -> Conversation:
@@ -53,7 +55,7 @@ async def _greet(talk: Conversation, hostname: str, contexts: ClientContexts) ->
     if greeting.kind != 2:
         raise talk.trouble(of_reply(greeting, talk.hop.remote))
     await _hello(talk, hostname)
-    if mode in (TlsMode.OPPORTUNISTIC, TlsMode.REQUIRED) and await _start_tls(talk, contexts):
+    if mode not in (TlsMode.NONE, TlsMode.IMPLICIT) and await _start_tls(talk, contexts):
         await _hello(talk, hostname)
     if talk.hop.login:
         await _login(talk)
@@ -73,7 +75,7 @@ async def _hello(talk: Conversation, hostname: str) -> None:
 
 
 async def _start_tls(talk: Conversation, contexts: ClientContexts) -> bool:
-    is_required = talk.hop.tls is TlsMode.REQUIRED
+    is_required = talk.hop.tls.is_mandatory
     if not talk.offered.starttls:
         if is_required:
             raise talk.trouble(deferred("4.7.4", "it does not offer STARTTLS, which we require", remote=talk.hop.remote))

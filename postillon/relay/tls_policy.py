@@ -1,18 +1,35 @@
-"""How much TLS a next hop must give us. The rules of DANE and MTA-STS will answer here too; now there are MX and routes."""
+"""How much TLS a next hop must give us: what the administrator laid down, DANE (RFC 7672), MTA-STS (RFC 8461), REQUIRETLS
+(RFC 8689), in this order of weight; without any of them as much as it offers (RFC 7435).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
-from ..model.queue import NextHop
+from ..log import Log
+from ..model.queue import NextHop, Outcome
+from ..seams import Answer, DnsStatus, Resolver
+from . import dane
+from .mta_sts import Policy, StsPolicies
+from .outcome import deferred
+
+log = Log("relay")
 
 
 class TlsMode(Enum):
     NONE = "none"
     OPPORTUNISTIC = "opportunistic"
     """STARTTLS where it is offered, any certificate, in clear where it fails (RFC 7435)."""
+    TESTING = "testing"
+    """The same, but it is noted when the certificate would not do (MTA-STS in testing mode)."""
+    ENCRYPTED = "encrypted"
+    """STARTTLS with any certificate, or nothing (TLSA records of which none is usable, RFC 7672 §2.2)."""
+    DANE = "dane"
+    """STARTTLS with a certificate that fits the TLSA records, or nothing."""
     REQUIRED = "required"
     """STARTTLS with a certificate that verifies, or nothing."""
     IMPLICIT = "implicit"
@@ -20,7 +37,20 @@ class TlsMode(Enum):
 
     @property
     def is_verified(self) -> bool:
-        return self in (TlsMode.REQUIRED, TlsMode.IMPLICIT)
+        """The other side has proved who it is."""
+        return self in (TlsMode.REQUIRED, TlsMode.IMPLICIT, TlsMode.DANE)
+
+    @property
+    def is_mandatory(self) -> bool:
+        return self.is_verified or self is TlsMode.ENCRYPTED
+
+    @property
+    def weaker(self) -> TlsMode | None:
+        """What to go on with when TLS fails; None: with nothing."""
+        return _WEAKER.get(self)
+
+
+_WEAKER = {TlsMode.TESTING: TlsMode.OPPORTUNISTIC, TlsMode.OPPORTUNISTIC: TlsMode.NONE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +61,91 @@ class ClientContexts:
     verified: ssl.SSLContext
 
     def of(self, mode: TlsMode) -> ssl.SSLContext:
-        return self.verified if mode.is_verified else self.opportunistic
+        by_authorities = mode in (TlsMode.REQUIRED, TlsMode.IMPLICIT, TlsMode.TESTING)
+        return self.verified if by_authorities else self.opportunistic
 
 
-def for_mx() -> TlsMode:
-    """Towards a host that we only know from DNS (RFC 3207 §4.1: a certificate that does not match is no reason not to send)."""
-    return TlsMode.OPPORTUNISTIC
+@dataclass(frozen=True, slots=True)
+class HostTls:
+    """What one host must give."""
+
+    mode: TlsMode = TlsMode.OPPORTUNISTIC
+    tlsa: tuple[dane.Tlsa, ...] = ()
+    names: tuple[str, ...] = ()
+    """What its certificate may be for; the first is the name we ask for (SNI). Empty: the host's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsWish:
+    """What the message's sender wishes."""
+
+    is_required: bool = False
+    """REQUIRETLS (RFC 8689 §2)."""
+    is_optional: bool = False
+    """`TLS-Required: No` (RFC 8689 §5): rather in clear than not at all."""
 
 
 def for_route(route: NextHop) -> TlsMode:
     """What the administrator said; but a password is never sent over TLS that anybody could have taken away."""
     mode = TlsMode(route.tls)
     return TlsMode.REQUIRED if route.login and mode is TlsMode.OPPORTUNISTIC else mode
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRules:
+    """Answers for the hosts of a domain that we know from DNS. Without *resolver* and *policies* only overrides count."""
+
+    resolver: Resolver | None = None
+    policies: StsPolicies | None = None
+    port: int = 25
+    overrides: Mapping[str, TlsMode] = field(default_factory=dict)
+    """By destination domain, from the administrator: they outweigh everything."""
+
+    async def of_hosts(
+        self, domain: str, hosts: Sequence[tuple[str, Answer]], is_secure: bool, wish: TlsWish
+    ) -> list[HostTls | Outcome]:
+        """For each of *hosts* (name, address answer) what it must give, or why it must not be asked at all.
+
+        *is_secure*: DNSSEC vouches for the list of hosts.
+        """
+        override = self.overrides.get(domain)
+        if override is not None:
+            return [HostTls(override) for _ in hosts]
+        if domain.startswith("[") or (wish.is_optional and not wish.is_required):
+            return [HostTls() for _ in hosts]
+        policy = await self.policies.of(domain) if self.policies is not None else None
+        return list(await asyncio.gather(*(self._of_host(domain, host, is_secure, policy, wish) for host in hosts)))
+
+    async def _of_host(
+        self, domain: str, host: tuple[str, Answer], is_secure: bool, policy: Policy | None, wish: TlsWish
+    ) -> HostTls | Outcome:
+        name, addresses = host
+        # RFC 7672 §2.2: TLSA records count only where DNSSEC vouches for the way to them too.
+        if is_secure and addresses.secure:
+            found = await self._dane(domain, name, addresses.name or name)
+            if found is not None:
+                return found
+        if policy is not None and not policy.allows(name):
+            if policy.mode == "enforce":
+                return deferred("4.7.5", f"the MTA-STS policy of {domain} does not name its mail host {name}")
+            log.warning("MTA-STS policy in testing mode does not name a mail host", domain=domain, host=name)
+            return HostTls()
+        if policy is not None:
+            return HostTls(TlsMode.REQUIRED if policy.mode == "enforce" else TlsMode.TESTING)
+        # RFC 8689 §4.2.1: the name must be beyond doubt before its certificate can prove anything.
+        return HostTls(TlsMode.REQUIRED) if wish.is_required and is_secure else HostTls()
+
+    async def _dane(self, domain: str, name: str, canonical: str) -> HostTls | Outcome | None:
+        """None: DANE has nothing to say about this host."""
+        if self.resolver is None:
+            return None
+        for base in dict.fromkeys((canonical, name)):  # RFC 7672 §2.2.2: behind an alias first
+            answer = await self.resolver.tlsa(f"_{self.port}._tcp.{base}")
+            if answer.is_temporary:
+                # RFC 7672 §2.1.1: whoever can make the answer vanish must not get the mail in clear.
+                return deferred("4.4.3", f"DNS lookup of the TLSA records of {name} failed for now: {answer.status.value}")
+            if answer.status is DnsStatus.OK and answer.secure:
+                records = dane.usable(answer.records)
+                names = tuple(dict.fromkeys((base, name, domain)))
+                return HostTls(TlsMode.DANE if records else TlsMode.ENCRYPTED, records, names)
+        return None

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ..log import Log
-from ..model.address import Address
 from ..model.envelope import Envelope
 from ..model.queue import Outcome, OutcomeKind
 from ..seams import Resolver
@@ -23,7 +22,7 @@ from .outcome import Undeliverable, deferred
 from .pool import Pool
 from .session import Session, Source
 from .smarthost import Routes, route_hops
-from .tls_policy import ClientContexts
+from .tls_policy import ClientContexts, TlsRules, TlsWish
 
 log = Log("relay")
 
@@ -40,6 +39,7 @@ class RelayTransport:
         is_self: IsSelf,
         routes: Callable[[], Routes] = Routes,
         shuffle: Shuffle | None = None,
+        rules: TlsRules | None = None,
     ) -> None:
         self._settings = settings
         self._resolver = resolver
@@ -47,6 +47,7 @@ class RelayTransport:
         self._is_self = is_self
         self._routes = routes
         self._shuffle = shuffle or random.Random().shuffle
+        self._rules = rules or TlsRules()
         self._pool = Pool(self._connect, idle_s=settings.idle_s, messages=settings.messages_per_connection)
 
     def next_hop(self, domain: str) -> str:
@@ -71,7 +72,7 @@ class RelayTransport:
     async def _one_hop(self, envelope: Envelope, octets: Source) -> dict[int, Outcome]:
         """Recipients with one next hop: ask its hosts in turn until each recipient has its outcome."""
         try:
-            hops = await self._hops(envelope.recipients[0].address)
+            hops = await self._hops(envelope)
         except Undeliverable as error:
             return dict.fromkeys(range(len(envelope.recipients)), error.outcome)
         outcomes: dict[int, Outcome] = {}
@@ -96,11 +97,13 @@ class RelayTransport:
             outcomes.update(dict.fromkeys(left, worst or deferred("4.4.1", "no host could be asked")))
         return outcomes
 
-    async def _hops(self, address: Address) -> tuple[Hop, ...]:
-        route = self._routes().to(address.domain)
+    async def _hops(self, envelope: Envelope) -> tuple[Hop, ...]:
+        domain = envelope.recipients[0].address.domain
+        route = self._routes().to(domain)
         if route is not None:
             return await route_hops(route, self._resolver, self._settings, self._is_self)
-        return await mx_hops(address.domain, self._resolver, self._settings, self._is_self, self._shuffle)
+        wish = TlsWish(envelope.require_tls, envelope.tls_optional)
+        return await mx_hops(domain, self._resolver, self._settings, self._is_self, self._shuffle, self._rules, wish)
 
     def _best_first(self, hops: tuple[Hop, ...]) -> Iterable[Hop]:
         """The order as it is, but among hosts as good as the first one a kept connection is worth more than the shuffle."""

@@ -150,6 +150,12 @@ def _smtputf8(value: str | None) -> dict[str, object]:
     return {"smtputf8": True}
 
 
+def _requiretls(value: str | None) -> dict[str, object]:
+    if value is not None:  # RFC 8689 §2
+        raise _wrong("REQUIRETLS")
+    return {"require_tls": True}
+
+
 def _ret(value: str | None) -> dict[str, object]:
     ret = (value or "").upper()
     if ret not in ("FULL", "HDRS"):  # RFC 3461 §4.3
@@ -190,6 +196,7 @@ def _orcpt(value: str | None) -> dict[str, object]:
 _Reader = Callable[[str | None], dict[str, object]]
 _MAIL_PARAMETERS: dict[str, _Reader] = {
     "SIZE": _size, "BODY": _body, "SMTPUTF8": _smtputf8, "RET": _ret, "ENVID": _envid, "AUTH": _auth,
+    "REQUIRETLS": _requiretls,
 }  # fmt: skip
 _RCPT_PARAMETERS: dict[str, _Reader] = {"NOTIFY": _notify, "ORCPT": _orcpt}
 

@@ -121,6 +121,7 @@ BAD_LINE = Reply(500, "Command lines are text and end with CR LF", "5.5.2")
 LINE_TOO_LONG = Reply(500, "Command line is too long", "5.5.2")
 AUTH_LINE_TOO_LONG = Reply(500, "Authentication exchange line is too long", "5.5.6")
 NO_ARGUMENT = Reply(501, "This command takes no argument", "5.5.4")
+NO_REQUIRETLS = Reply(555, "REQUIRETLS is for connections that are encrypted", "5.7.10")  # RFC 8689 §4.1
 TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients; send the message again for the others", "4.5.3")
 NO_VALID_RECIPIENTS = Reply(554, "No valid recipients", "5.5.1")
 LOST = Reply(503, "An earlier BDAT failed; send RSET", "5.5.1")
@@ -142,7 +143,8 @@ class ServerEngine:
     """One dialogue from the greeting (which is the session's) to QUIT or STARTTLS.
 
     *normalise*: bare CR and LF in messages become CR LF instead of a refusal; None: as *submission*. *starttls*: the command
-    is offered (never inside TLS). *lmtp*: LHLO takes the place of EHLO and HELO; the session answers each recipient.
+    is offered (never inside TLS). *requiretls*: the connection is encrypted (RFC 8689 §2). *lmtp*: LHLO takes the place of EHLO
+    and HELO; the session answers each recipient.
     """
 
     def __init__(
@@ -153,11 +155,13 @@ class ServerEngine:
         submission: bool = False,
         starttls: bool = True,
         normalise: bool | None = None,
+        requiretls: bool = False,
     ) -> None:
         self.state = State.NEW
         self.authenticated = False
         self._limits = limits
         self._normalise = submission if normalise is None else normalise
+        self._requiretls = requiretls
         offered = set(TABLE) - ({b"EHLO", b"HELO"} if lmtp else {b"LHLO"})
         self._absent = (set() if submission else {b"AUTH"}) | (set() if starttls else {b"STARTTLS"})
         self._readers = {verb: (rule, _READERS[verb]) for verb, rule in TABLE.items() if verb in offered}
@@ -190,6 +194,8 @@ class ServerEngine:
         offered = ["PIPELINING", f"SIZE {self._limits.size}", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN"]
         if b"STARTTLS" not in self._absent:
             offered.append("STARTTLS")
+        if self._requiretls:
+            offered.append("REQUIRETLS")
         if mechanisms:
             offered.append("AUTH " + " ".join(mechanisms))
         return tuple(offered)
@@ -284,7 +290,10 @@ class ServerEngine:
         return Ehlo(parse_hello(argument), False)
 
     def _mail(self, argument: bytes) -> Event:
-        return Mail(parse_mail(argument, self._limits.size))
+        envelope = parse_mail(argument, self._limits.size)
+        if envelope.require_tls and not self._requiretls:
+            return ProtocolError(NO_REQUIRETLS)
+        return Mail(envelope)
 
     def _rcpt(self, argument: bytes) -> Event:
         self._has_tried_recipient = True

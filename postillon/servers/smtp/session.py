@@ -176,7 +176,7 @@ class Session(Conversation):
     # What a kind of session decides
 
     def new_engine(self) -> ServerEngine:
-        return ServerEngine(self.settings.limits, starttls=self.may_start_tls)
+        return ServerEngine(self.settings.limits, starttls=self.may_start_tls, requiretls=self.client.tls is not None)
 
     def mechanisms(self) -> tuple[str, ...]:
         """SASL mechanisms to advertise now."""

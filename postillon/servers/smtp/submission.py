@@ -65,7 +65,11 @@ class SubmissionSession(Session):
 
     def new_engine(self) -> ServerEngine:
         return ServerEngine(
-            self.settings.limits, submission=True, starttls=self.may_start_tls, normalise=self.settings.normalise_newlines
+            self.settings.limits,
+            submission=True,
+            starttls=self.may_start_tls,
+            normalise=self.settings.normalise_newlines,
+            requiretls=self.client.tls is not None,
         )
 
     @property

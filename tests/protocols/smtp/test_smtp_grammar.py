@@ -118,7 +118,7 @@ def test_mail_parameters() -> None:
         ("ENVID=" + "x" * 101, (501, "5.5.4")),
         ("AUTH=<>", None),
         ("AUTH=+", (501, "5.5.4")),
-        ("REQUIRETLS=1", (555, "5.5.4")),
+        ("REQUIRETLS=1", (501, "5.5.4")),
         ("NOTIFY=NEVER", (555, "5.5.4")),
         ("=x", (501, "5.5.4")),
     ],

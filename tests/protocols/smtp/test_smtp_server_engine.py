@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from postillon.protocols.lines import LineBuffer, LineTooLong
 from postillon.protocols.smtp.content import MAX_BODY_LINE, Content, DotReader
-from postillon.protocols.smtp.events import Chunk, DataEnd, Event, ProtocolError, StartTls
+from postillon.protocols.smtp.events import Chunk, DataEnd, Event, Mail, ProtocolError, StartTls
 from postillon.protocols.smtp.server import ServerEngine, SmtpLimits, State
 
 from .dialogue import Dialogue, ToySession, dialogues
@@ -333,3 +333,16 @@ def test_content_knows_its_worst_fault() -> None:
     assert content.refusal is not None and content.refusal.code == 550
     content.take(b"\0cd\r")
     assert content.finish() == b"" and content.refusal is not None and content.refusal.code == 552
+
+
+def test_requiretls_is_for_encrypted_connections():
+    for is_encrypted in (True, False):
+        engine = ServerEngine(SmtpLimits(), requiretls=is_encrypted)
+        assert ("REQUIRETLS" in engine.extensions()) is is_encrypted
+        (hello,) = engine.receive(b"EHLO a.test\r\n")
+        engine.accepted(hello)
+        (event,) = engine.receive(b"MAIL FROM:<a@b.test> REQUIRETLS\r\n")
+        if is_encrypted:
+            assert isinstance(event, Mail) and event.envelope.require_tls
+        else:
+            assert isinstance(event, ProtocolError) and (event.reply.code, event.reply.status) == (555, "5.7.10")

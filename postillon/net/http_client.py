@@ -1,0 +1,150 @@
+"""One GET over HTTPS, for documents that strangers publish (RFC 9112): verified TLS, small, no redirects, no second thoughts.
+
+Not a general client: no cookies, no keep-alive, no proxies, no plain HTTP. Names are the caller's resolver's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .stream import Stream, connect
+
+MAX_HEAD = 16 * 1024
+MAX_BODY = 64 * 1024
+TIMEOUT_S = 30.0
+"""For all of it, from the first packet to the last octet."""
+CONNECT_S = 10.0
+
+
+class HttpError(Exception):
+    """No document. The words are for a log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    media_type: str
+    """In lower case, without parameters."""
+    body: bytes
+
+
+async def get(
+    host: str,
+    path: str,
+    *,
+    port: int,
+    addresses: Sequence[str],
+    context: ssl.SSLContext,
+    limit: int = MAX_BODY,
+    timeout_s: float = TIMEOUT_S,
+) -> Document:
+    """The document at `https://host:port/path`, asked at one of *addresses*. Anything but a complete 200 is a HttpError."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            stream = await _connected(host, port, addresses, context)
+            try:
+                return await _exchange(stream, host, port, path, limit)
+            finally:
+                stream.abort()
+    except TimeoutError:
+        raise HttpError(f"{host}: no answer in time") from None
+    except OSError as error:
+        raise HttpError(f"{host}: {getattr(error, 'reason', None) or error.strerror or type(error).__name__}") from error
+
+
+async def _connected(host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext) -> Stream:
+    trouble: OSError = OSError("no address")
+    for address in addresses[:4]:
+        try:
+            stream = await connect(address, port, timeout_s=CONNECT_S)
+            await stream.start_tls(context, server_side=False, server_hostname=host, timeout_s=CONNECT_S)
+        except OSError as error:
+            trouble = error
+        else:
+            return stream
+    raise trouble
+
+
+async def _exchange(stream: Stream, host: str, port: int, path: str, limit: int) -> Document:
+    authority = host if port == 443 else f"{host}:{port}"
+    request = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: */*\r\nUser-Agent: Postillon\r\nConnection: close\r\n\r\n"
+    await stream.send(request.encode("ascii"))
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += await _more(stream, host)
+        if len(data) > MAX_HEAD + limit:
+            raise HttpError(f"{host}: the header is too long")
+    head, _, rest = data.partition(b"\r\n\r\n")
+    status, fields = _head(host, head)
+    if status != 200:
+        # RFC 8461 §3.3: no redirect is followed; they would lead out of what the certificate vouches for.
+        raise HttpError(f"{host}: status {status}")
+    body = await _body(stream, host, fields, rest, limit)
+    return Document(fields.get("content-type", "").partition(";")[0].strip().lower(), body)
+
+
+async def _more(stream: Stream, host: str) -> bytes:
+    piece = await stream.receive()
+    if not piece:
+        raise HttpError(f"{host}: closed in the middle")
+    return piece
+
+
+def _head(host: str, head: bytes) -> tuple[int, dict[str, str]]:
+    """Status and header fields, names in lower case."""
+    if len(head) > MAX_HEAD:
+        raise HttpError(f"{host}: the header is too long")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    version, _, rest = first.partition(" ")
+    if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
+        raise HttpError(f"{host}: this is not HTTP")
+    fields = {name.strip().lower(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
+    return int(rest[:3]), fields
+
+
+async def _body(stream: Stream, host: str, fields: dict[str, str], data: bytes, limit: int) -> bytes:
+    coding = fields.get("transfer-encoding", "").lower()
+    if fields.get("content-encoding", "identity").lower() != "identity" or coding not in ("", "chunked"):
+        raise HttpError(f"{host}: a coding that was not asked for")
+    if coding:
+        return await _chunks(stream, host, data, limit)
+    length = fields.get("content-length")
+    if length is not None and not (length.isascii() and length.isdigit() and len(length) < 10):
+        raise HttpError(f"{host}: bad Content-Length")
+    wanted = None if length is None else int(length)
+    if wanted is not None and wanted > limit:
+        raise HttpError(f"{host}: {wanted} octets are too many")
+    while wanted is None or len(data) < wanted:
+        piece = await stream.receive()
+        if not piece:
+            break
+        data += piece
+        if len(data) > limit:
+            raise HttpError(f"{host}: more than {limit} octets")
+    if wanted is not None and len(data) < wanted:
+        raise HttpError(f"{host}: closed in the middle")
+    return data if wanted is None else data[:wanted]
+
+
+async def _chunks(stream: Stream, host: str, data: bytes, limit: int) -> bytes:
+    """RFC 9112 §7.1; what comes after the last chunk is not read."""
+    body = b""
+    while True:
+        while b"\r\n" not in data:
+            data += await _more(stream, host)
+            if len(data) > limit + MAX_HEAD:
+                raise HttpError(f"{host}: more than {limit} octets")
+        line, _, data = data.partition(b"\r\n")
+        try:
+            size = int(line.partition(b";")[0].strip()[:9], 16)
+        except ValueError:
+            raise HttpError(f"{host}: bad chunk") from None
+        if size < 0 or len(body) + size > limit:
+            raise HttpError(f"{host}: more than {limit} octets")
+        if size == 0:
+            return body
+        while len(data) < size + 2:
+            data += await _more(stream, host)
+        body, data = body + data[:size], data[size + 2 :]
