@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.peers.processes import free_port
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """A connection string without a database: of our own server, or of one that POSTILLON_TEST_POSTGRES names."""
     given = os.environ.get("POSTILLON_TEST_POSTGRES")
     if given:
@@ -23,9 +24,11 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     if postgresql.programs() is None:
         pytest.skip("PostgreSQL is not installed: `make test` installs it")
-    server = postgresql.Postgresql(Path(tmp_path_factory.mktemp("postgresql")), free_port()).start()
-    yield server.conninfo
-    server.stop()
+    # Not below pytest's own folder: that is closed to the server's user whenever another run starts.
+    with tempfile.TemporaryDirectory(prefix="postillon-postgresql-", ignore_cleanup_errors=True) as folder:
+        server = postgresql.Postgresql(Path(folder) / "server", free_port()).start()
+        yield server.conninfo
+        server.stop()
 
 
 def new_database(server: str) -> str:
