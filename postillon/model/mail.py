@@ -91,3 +91,5 @@ class Changes:
     """Expunged uids, ascending."""
     exists: bool = True
     """False: the mailbox itself is gone."""
+    complete: bool = True
+    """False: so long ago that tombstones are missing. What is not there any more is gone, whether or not in *gone*."""

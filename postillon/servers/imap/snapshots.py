@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import replace
 
 from ...model.account import Principal
 from ...model.errors import NotFound
-from ...model.ids import AccountId, MailboxId
+from ...model.ids import AccountId, MailboxId, Uid
 from ...model.mail import Mailbox
 from ...storage.store import Store
 from .keywords import Keywords
@@ -65,7 +66,18 @@ class Loaded:
     async def _read_changes(self) -> None:
         changes = await self._store.changes(self.principal, self.account, self.mailbox, self.snapshot.modseq)
         await self.name_keywords([word for _, word, _ in changes.changed])
+        if not changes.complete:
+            changes = replace(changes, gone=await self._missing())
         self.snapshot.apply(changes)
+
+    async def _missing(self) -> list[Uid]:
+        """What we have and the store has no more: we were not looked at for so long that its tombstones are gone."""
+        there: set[int] = set()
+        last = 0
+        while rows := await self._store.snapshot(self.principal, self.account, self.mailbox, last, SLICE):
+            there.update(row[0] for row in rows)
+            last = rows[-1][0]
+        return [Uid(uid) for uid in self.snapshot.uids if uid not in there]
 
     async def name_keywords(self, words: list[int]) -> None:
         """See that every keyword bit in *words* has its name, since a bit without one cannot be sent."""

@@ -76,7 +76,13 @@ def changes(tx: Tx, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Ch
         since,
         GONE_PLACEMENT,
     )
-    return Changes(ModSeq(box[0]), [(Uid(u), f, ModSeq(m)) for u, f, m in changed], [Uid(row[0]) for row in gone])
+    state = tx.one("SELECT floor FROM account_state WHERE account_id = ?", account)
+    return Changes(
+        ModSeq(box[0]),
+        [(Uid(u), f, ModSeq(m)) for u, f, m in changed],
+        [Uid(row[0]) for row in gone],
+        complete=state is None or since >= state[0],
+    )
 
 
 def was_deleted(tx: Tx, account: AccountId, mailbox: MailboxId) -> bool:
@@ -126,6 +132,22 @@ def emails_by_id(tx: Tx, account: AccountId, wanted: Sequence[int]) -> list[Emai
         "SELECT 0, email_id, thread_id, blob_id, blob_size, recipe, size, received, zone, 0, overview, structure"
         f" FROM email WHERE account_id = ? AND email_id IN {sql}",
         account,
+        value,
+    )
+    return [_email(row) for row in found]
+
+
+def expunged(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], since: ModSeq) -> list[Email]:
+    """Those of *uids* that were expunged past *since* and whose octets are still kept, in uid order."""
+    sql, value = ids(tx, uids)
+    found = tx.all(
+        "SELECT g.object, e.email_id, e.thread_id, e.blob_id, e.blob_size, e.recipe, e.size, e.received, e.zone, g.saved,"
+        " e.overview, e.structure FROM gone g JOIN email e ON e.account_id = g.account_id AND e.email_id = g.email_id"
+        f" WHERE g.account_id = ? AND g.mailbox_id = ? AND g.modseq > ? AND g.kind = ? AND g.object IN {sql} ORDER BY g.object",
+        account,
+        mailbox,
+        since,
+        GONE_PLACEMENT,
         value,
     )
     return [_email(row) for row in found]
@@ -294,7 +316,8 @@ def remove(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], 
     """Expunge *uids* (at most STEP) whatever their flags: tombstones, counters, quota. Returns those that were there."""
     sql, value = ids(tx, uids)
     rows = tx.all(
-        f"DELETE FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid IN {sql} RETURNING uid, email_id, flags, size",
+        f"DELETE FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid IN {sql}"
+        " RETURNING uid, email_id, flags, size, saved",
         account,
         mailbox,
         value,
@@ -303,8 +326,8 @@ def remove(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], 
         return []
     modseq = tx.modseq(account)
     tx.many(
-        "INSERT INTO gone (account_id, mailbox_id, modseq, kind, object, email_id, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(account, mailbox, modseq, GONE_PLACEMENT, row[0], row[1], now) for row in rows],
+        "INSERT INTO gone (account_id, mailbox_id, modseq, kind, object, email_id, at, saved) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [(account, mailbox, modseq, GONE_PLACEMENT, row[0], row[1], now, row[4]) for row in rows],
     )
     size = sum(row[3] for row in rows)
     tx.run(

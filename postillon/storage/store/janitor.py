@@ -40,10 +40,27 @@ def _mailbox_step(tx: Tx, account: AccountId, mailbox: MailboxId, now: int) -> b
         "SELECT uid, email_id FROM placement WHERE account_id = ? AND mailbox_id = ? ORDER BY uid LIMIT 1000", account, mailbox
     )
     if not rows:
+        tx.run("DELETE FROM metadata WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
         return True
     tx.run("DELETE FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid <= ?", account, mailbox, rows[-1][0])
     unplace(tx, account, [row[1] for row in rows], now)
     return False
+
+
+def prune(tx: Tx, before: int, limit: int = 500) -> int:
+    """One step of dropping tombstones older than *before*; how many. `account_state.floor` tells how far they may be missing."""
+    rows = tx.all(
+        "SELECT account_id, mailbox_id, modseq, kind, object FROM gone WHERE at < ? ORDER BY at, account_id LIMIT ?",
+        before,
+        limit,
+    )
+    tx.many("DELETE FROM gone WHERE account_id = ? AND mailbox_id = ? AND modseq = ? AND kind = ? AND object = ?", rows)
+    floors: dict[int, int] = {}
+    for account, _, modseq, _, _ in rows:
+        floors[account] = max(modseq, floors.get(account, 0))
+    for account, floor in sorted(floors.items()):
+        tx.run("UPDATE account_state SET floor = ? WHERE account_id = ? AND floor < ?", floor, account, floor)
+    return len(rows)
 
 
 def forget(tx: Tx, accepted_before: int) -> None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from ...message.octets import Octets
 from ...model.account import Principal
-from ...model.errors import DiskFull, NotFound, TooLarge, Unavailable
+from ...model.errors import DiskFull, NotFound, Refusal, TooLarge, Unavailable
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
 from ...model.mail import Changes, Email, Mailbox
 from ...model.plan import Body, File, Plan, Prepared, Receipt
@@ -39,6 +39,8 @@ REAP_AFTER_S = 90
 SHRINK_PAGES = 512
 """Pages that a step of the janitor gives back."""
 FORGET_ACCEPTED_S = 3600
+KEEP_GONE_S = 90 * 86400
+"""So long a client may stay away and still be told exactly what is gone (RFC 7162 §3.2.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,13 @@ class Store:
         _check(principal, account)
         return await self.database.read(lambda tx: emails.emails_by_id(tx, account, wanted))
 
+    async def expunged(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int], since: ModSeq
+    ) -> list[Email]:
+        """Those of *uids* that were expunged past *since*, as long as they can be had: for who still counts them."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: emails.expunged(tx, account, mailbox, uids, since))
+
     async def email_sizes(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
         """Rows of (uid, received, zone, size, saved, sent, email_id, thread_id)."""
         _check(principal, account)
@@ -265,7 +274,8 @@ class Store:
         def work(tx: Tx) -> tuple[int, list[Uid]]:
             return _append(tx, account, mailbox, items, new, now)
 
-        return await self.database.write(work, (account,), heavy=len(items) > LIGHT)
+        placed = [item.body.blob for item in items if item.body.path]
+        return await self._file(placed, work, (account,), heavy=len(items) > LIGHT)
 
     async def copy(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int], to_mailbox: MailboxId
@@ -329,6 +339,15 @@ class Store:
         if path:
             await self._blobs.put(blob, path)
 
+    async def _file(self, placed: Sequence[BlobId], work: Work[T], accounts: Sequence[AccountId], *, heavy: bool = False) -> T:
+        """Write rows that name the files of *placed*; if it is certain that there will be none, the files go."""
+        try:
+            return await self.database.write(work, accounts, heavy=heavy)
+        except Refusal as error:
+            if placed and (isinstance(error, DiskFull) or not isinstance(error, Unavailable)):
+                await self._blobs.delete(placed)
+            raise
+
     async def commit(self, plan: Plan) -> Receipt:
         """Make *plan* true, whole or not at all; durable when this returns. Raises OverQuota, NotFound, Unavailable."""
         plans = (plan, *plan.along)
@@ -336,8 +355,9 @@ class Store:
             await self._place(each.body.blob, each.body.path)
         new, now = [EmailId(i) for i in self.new_ids(sum(len(each.items) for each in plans))], self._clock.now()
         confirmed, self._confirmed = self._confirmed, []
-        receipt = await self.database.write(lambda tx: commit(tx, plan, new, now, confirmed), accounts_of(plan))
-        if receipt.repeated and (files := [each.body.blob for each in plans if each.body.path]):
+        files = [each.body.blob for each in plans if each.body.path]
+        receipt = await self._file(files, lambda tx: commit(tx, plan, new, now, confirmed), accounts_of(plan))
+        if receipt.repeated and files:
             await self._blobs.delete(files)
         return receipt
 
@@ -491,7 +511,8 @@ class Store:
             for key in confirmed:
                 tx.run("DELETE FROM accepted WHERE key = ?", key)
             janitor.forget(tx, now - FORGET_ACCEPTED_S)
-            return janitor.reap(tx, now if is_low else now - REAP_AFTER_S, now)
+            count, files = janitor.reap(tx, now if is_low else now - REAP_AFTER_S, now)
+            return count + janitor.prune(tx, now - KEEP_GONE_S), files
 
         count, files = await self._write(work, heavy=True)
         if files:

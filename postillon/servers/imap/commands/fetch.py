@@ -7,18 +7,19 @@ so that a long answer holds up nobody and no more of it lies in memory than the 
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ....model.errors import NotFound
 from ....model.ids import ModSeq
-from ....model.mail import SEEN
+from ....model.mail import SEEN, Email
 from ....protocols.imap.commands import Fetch, Partial
 from ....protocols.imap.events import Command
 from ....protocols.imap.fetch_attributes import Attribute, FetchAttribute
-from ....protocols.imap.sequence import SavedResult, format_set, select
+from ....protocols.imap.sequence import SavedResult, SequenceSet
 from ..answers import BadCommand, No
 from ..fetch_items import Batch, Level, Plan, plan_of
 from ..selected import Selected
+from ..vanished import gone_earlier
 from .fetch_octets import send_octets
 
 if TYPE_CHECKING:
@@ -70,17 +71,12 @@ def _attributes(session: Session, request: Fetch) -> tuple[FetchAttribute, ...]:
 async def _vanished(session: Session, selected: Selected, request: Fetch) -> None:
     """RFC 7162 §3.2.6: which of the uids asked for are gone since."""
     assert request.changed_since is not None
-    box, view = selected.loaded, selected.view
+    box = selected.loaded
     changes = await session.store.changes(box.principal, box.account, box.mailbox, ModSeq(request.changed_since))
-    gone: list[int] = list(changes.gone)
-    if isinstance(request.numbers, SavedResult):
-        gone = select(gone, [(uid, uid) for uid in selected.saved])
-    else:
-        gone = select(gone, request.numbers.resolve(max(view.last_uid, gone[-1] if gone else 0)))
-    # What the client still counts it hears of when EXPUNGE is due.
-    gone = [uid for uid in gone if view.slot_of_uid(uid) is None]
-    if gone:
-        session.dialogue.write(b"* VANISHED (EARLIER) %b\r\n" % format_set(gone))
+    numbers = request.numbers
+    wanted = SequenceSet(tuple((uid, uid) for uid in selected.saved)) if isinstance(numbers, SavedResult) else numbers
+    if vanished := gone_earlier(selected, changes, wanted):
+        session.dialogue.write(b"* VANISHED (EARLIER) %b\r\n" % vanished)
 
 
 async def _send(session: Session, selected: Selected, slots: array[int], attributes: tuple[FetchAttribute, ...]) -> bool:
@@ -140,12 +136,33 @@ async def _from_cache(session: Session, selected: Selected, batch: Batch, plan: 
 
 
 async def _read(session: Session, selected: Selected, batch: Batch, level: Level) -> bool:
-    """Read the rows that *level* needs into *batch*; True if some are gone."""
+    """Read the rows that *level* needs into *batch*; True if some are gone for good."""
     box, store = selected.loaded, session.store
     if level is Level.SNAPSHOT:
         return False
     if level is Level.NARROW:
-        return batch.take_rows(await store.email_sizes(box.principal, box.account, box.mailbox, batch.uids))
+        rows = await store.email_sizes(box.principal, box.account, box.mailbox, batch.uids)
+        late = await _expunged(session, selected, batch, [row[0] for row in rows])
+        rows += [(e.uid, e.received, e.zone, e.size, e.saved, 0, e.id, e.thread) for e in late]
+        return batch.take_rows(sorted(rows, key=_uid) if late else rows)
     if level is Level.WIDE:
-        return batch.take_overviews(await store.overviews(box.principal, box.account, box.mailbox, batch.uids))
-    return batch.take_emails(await store.emails(box.principal, box.account, box.mailbox, batch.uids))
+        rows = await store.overviews(box.principal, box.account, box.mailbox, batch.uids)
+        late = await _expunged(session, selected, batch, [row[0] for row in rows])
+        rows += [(e.uid, e.received, e.zone, e.size, e.saved, e.id, e.thread, e.overview) for e in late]
+        return batch.take_overviews(sorted(rows, key=_uid) if late else rows)
+    emails = await store.emails(box.principal, box.account, box.mailbox, batch.uids)
+    late = await _expunged(session, selected, batch, [email.uid for email in emails])
+    return batch.take_emails(sorted(emails + late, key=lambda email: email.uid))
+
+
+def _uid(row: tuple[Any, ...]) -> int:
+    return int(row[0])
+
+
+async def _expunged(session: Session, selected: Selected, batch: Batch, found: list[int]) -> list[Email]:
+    """RFC 2180 §4.1.2: what another session expunged and the client still counts can be read for a while."""
+    if len(found) == len(batch.uids):
+        return []
+    missing = sorted(set(batch.uids) - set(found))
+    box, since = selected.loaded, selected.view.modseq
+    return await session.store.expunged(box.principal, box.account, box.mailbox, missing, since)

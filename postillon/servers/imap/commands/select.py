@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from ....model.ids import ModSeq
 from ....protocols.imap.commands import Close, QResync, Select, Unselect
 from ....protocols.imap.events import Command
-from ....protocols.imap.sequence import format_set, select, to_ranges
+from ....protocols.imap.sequence import select, to_ranges
 from ..answers import BadCommand
 from ..objectid import mailbox_id
 from ..selected import Selected
+from ..vanished import gone_earlier
 from .mailboxes import find
 
 if TYPE_CHECKING:
@@ -66,13 +67,8 @@ async def _resynchronise(session: Session, selected: Selected, known: QResync) -
     if known.modseq >= view.modseq:
         return
     changes = await session.store.changes(session.principal, session.owner.id, selected.loaded.mailbox, ModSeq(known.modseq))
-    gone: list[int] = list(changes.gone)
-    if known.known_uids is not None:
-        gone = select(gone, known.known_uids.resolve(max(gone, default=0)))
-    # A uid that a copy of this view still shows is told by EXPUNGE or VANISHED later, not twice.
-    gone = [uid for uid in gone if view.slot_of_uid(uid) is None]
-    if gone:
-        session.dialogue.write(b"* VANISHED (EARLIER) %b\r\n" % format_set(gone))
+    if vanished := gone_earlier(selected, changes, known.known_uids):
+        session.dialogue.write(b"* VANISHED (EARLIER) %b\r\n" % vanished)
     wanted = known.known_uids.resolve(view.last_uid) if known.known_uids is not None else None
     uids: list[int] = [uid for uid, _, _ in changes.changed]
     uids = uids if wanted is None else select(uids, wanted)
