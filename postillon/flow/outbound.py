@@ -175,7 +175,7 @@ class Outbound:
             try:
                 report = await make([(found.entry, found.outcome) for found in concerned])
             except Exception as error:
-                log.error("report not made", exc=error, queue=concerned[0].entry.queue_id)
+                log.error("report not made", exc=error, queue=f"{concerned[0].entry.queue_id:x}")
                 # A delay is reported after the next attempt. What was taken cannot be sent again for the sake of a report.
                 done.update((id(found), self._unreported(found, now)) for found in (concerned if concerned is lost else ()))
                 continue

@@ -288,6 +288,9 @@ class QueueWorker:
                 log.warning("not settled yet", queue=f"{entry.queue_id:x}", reason=refusal.detail or refusal.text)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, 5)
+        if ours and settlement.report is not None:
+            # A message of our own: its way can be followed from here on, by its id.
+            log.info("report", message=f"{settlement.report.body.blob:x}", about=f"{entry.blob:x}", queue=f"{entry.queue_id:x}")
         if not ours:
             log.warning(
                 "lease was lost", queue=f"{entry.queue_id:x}", recipient=entry.recipient.address, result=outcome.kind.value
