@@ -89,7 +89,7 @@ class Postillon:
         self.directory.mkdir(parents=True, exist_ok=True)
         accounts = self.directory / "accounts"
         accounts.write_text("".join(f"{user}:{PASSWORD}\n" for user in self.users))
-        base = 20_000 + os.getpid() % 20_000
+        base = 20_000 + os.getpid() % 10_000
         command = [sys.executable, "-m", "postillon", "dev", "--data", str(self.directory / "data"), "--json"]
         command += ["--port-base", str(base), "--workers", str(self.workers), "--accounts-file", str(accounts)]
         command += ["--domain", self.users[0].split("@")[1], *self.arguments]
