@@ -213,13 +213,14 @@ class Account:
         """Logged in, and *folder* selected."""
         client = imaplib.IMAP4_SSL(self.server.host, self.server.port("imaps"), ssl_context=self.server.tls(), timeout=20)
         try:
-            client.login(self.address, self.password)
+            client.authenticate("PLAIN", lambda _: f"\0{self.address}\0{self.password}".encode())
             if folder:
                 status, said = client.select(folder)
                 assert status == "OK", said
             yield client
         finally:
-            client.shutdown()
+            with contextlib.suppress(OSError):
+                client.shutdown()
 
     def messages(self, folder: str = "INBOX") -> list[bytes]:
         """All messages as they came, without marking them as read."""
