@@ -65,6 +65,11 @@ class Layout:
     def run(self) -> str:
         return str(self.root / "run")
 
+    @property
+    def dkim(self) -> Path:
+        """Keys by domain; made by the first one."""
+        return self.root / "dkim"
+
     def make(self, *, must_be_private: bool = True) -> None:
         """Make what is missing; readable by its owner only. Raises DataError, also when others can read the root itself.
 

@@ -16,11 +16,13 @@ from ..admin.local_mail import LocalMail
 from ..admin.operations import Tools, perform
 from ..config import Config, Destination, Sending
 from ..config import Route as RouteSettings
+from ..flow.authenticate import AuthenticationSettings, Authenticator
 from ..flow.bounce import Reporter
 from ..flow.deliver import Deliverer, FlowSettings
 from ..flow.outbound import Outbound
 from ..flow.receive import Receiver
 from ..flow.retry import RetrySchedule
+from ..flow.sign import Signer
 from ..flow.submit import Submitter
 from ..model.queue import NextHop
 from ..net.limits import ConnectionLimits, LimitSettings
@@ -44,6 +46,7 @@ from ..workers.concurrency import ConcurrencySettings
 from ..workers.janitor import Janitor
 from ..workers.queue import QueueSettings, QueueWorker
 from .data import Opened
+from .dkim import DkimKeys
 from .resolver import make_resolver
 from .tls import chains
 
@@ -124,9 +127,17 @@ def compose(spec: Spec, data: Opened) -> Office:
     )
     deliverer = Deliverer(store=data.store, directory=data.directory, clock=data.clock, settings=flow, reporter=reporter)
 
+    signer = Signer(DkimKeys(data.layout.dkim).signing)
+
     def submitter(directory: Directory) -> Submitter:
         return Submitter(
-            store=data.store, directory=directory, deliverer=deliverer, clock=data.clock, ids=data.ids, settings=flow
+            store=data.store,
+            directory=directory,
+            deliverer=deliverer,
+            clock=data.clock,
+            ids=data.ids,
+            settings=flow,
+            signer=signer,
         )
 
     transport = _transport(config, data, resolver)
@@ -134,7 +145,7 @@ def compose(spec: Spec, data: Opened) -> Office:
     janitor = Janitor((data.store.clean, data.limiter.prune))
     data.store.space.on_pressed = janitor.press
     office = Office(
-        ports=_ports(config, data, _receiver(data, resolver, deliverer, flow), submitter(data.directory)),
+        ports=_ports(config, data, _receiver(config, data, resolver, deliverer, flow), submitter(data.directory)),
         unix=_unix(config, data, submitter, lambda: office.connections()),
         queue=queue,
         janitor=janitor,
@@ -144,9 +155,22 @@ def compose(spec: Spec, data: Opened) -> Office:
     return office
 
 
-def _receiver(data: Opened, resolver: Resolver, deliverer: Deliverer, flow: FlowSettings) -> Receiver:
+def _receiver(config: Config, data: Opened, resolver: Resolver, deliverer: Deliverer, flow: FlowSettings) -> Receiver:
+    wanted = config.authentication
+    authenticator = Authenticator(
+        resolver=resolver,
+        hostname=config.hostname,
+        settings=AuthenticationSettings(enforce=wanted.enforce, trusted_sealers=wanted.trusted_sealers),
+    )
+    has_dns = config.development is None or bool(config.dns.servers)
     return Receiver(
-        store=data.store, directory=data.directory, resolver=resolver, deliverer=deliverer, clock=data.clock, settings=flow
+        store=data.store,
+        directory=data.directory,
+        resolver=resolver,
+        deliverer=deliverer,
+        clock=data.clock,
+        settings=flow,
+        authenticator=authenticator if has_dns else None,
     )
 
 

@@ -126,6 +126,16 @@ class Logging:
 
 
 @dataclass(frozen=True, slots=True)
+class Authentication:
+    """What is done about the sender of incoming mail."""
+
+    enforce: bool = True
+    """Refuse or file as junk what the author's domain says is forged (DMARC); False: only write down what was found."""
+    trusted_sealers: tuple[str, ...] = ()
+    """Domains of forwarders and lists whose ARC seals we believe when they say that a message was genuine."""
+
+
+@dataclass(frozen=True, slots=True)
 class Development:
     """What only `postillon dev` sets; there are no such keys in the file."""
 
@@ -158,6 +168,7 @@ class Config:
     dns: Dns = Dns()
     sending: Sending = Sending()
     limits: Limits = Limits()
+    authentication: Authentication = Authentication()
     logging: Logging = Logging()
     development: Development | None = None
 

@@ -15,10 +15,11 @@ from ..model.plan import Plan, Receipt
 from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
 from . import accept
+from .authenticate import UNJUDGED, Authenticator
 from .bounce import About
 from .deliver import Copies, Deliverer, FlowSettings
 from .judge import judge_sender
-from .plan import Opinion, Wish, decide
+from .plan import decide
 
 log = Log("receive")
 
@@ -35,6 +36,7 @@ class Receiver:
         deliverer: Deliverer,
         clock: Clock,
         settings: FlowSettings,
+        authenticator: Authenticator | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -42,6 +44,7 @@ class Receiver:
         self._deliverer = deliverer
         self._clock = clock
         self._settings = settings
+        self._authenticator = authenticator
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL. Raises Refusal."""
@@ -71,16 +74,20 @@ class Receiver:
         started = time.monotonic()
         header = accept.header_octets(incoming.body)
         accept.check_hops(header)
-        fates = decide([Opinion(Wish.FILE)] * len(incoming.accepted))
-        trace = received_field(incoming, self._settings.hostname)
-        handed_on = Octets.whole(incoming.body.size).with_prefix(trace)
+        judged = await self._authenticator.judge(incoming, header) if self._authenticator else UNJUDGED
+        fates = decide([judged.opinion] * len(incoming.accepted))
+        trace = judged.field + received_field(incoming, self._settings.hostname)
+        whole = Octets.whole(incoming.body.size)
+        if judged.header is not None:
+            whole = Octets.of(judged.header, (len(header), incoming.body.size))
+        handed_on = whole.with_prefix(trace)
         copies = Copies(handed_on.with_prefix(return_path(incoming.envelope.sender)), handed_on)
         items = await self._deliverer.items(
             accept.with_tls_wish(incoming.envelope, header), incoming.accepted, fates, copies, None
         )
         plan = Plan(
             body=incoming.body,
-            prepared=await accept.prepared(incoming.body),
+            prepared=await accept.prepared(incoming.body, judged.header, len(header)),
             received=incoming.at,
             items=items,
             accept_key=accept.accept_key(incoming.client.address, incoming.envelope, incoming.body),

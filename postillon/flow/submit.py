@@ -22,6 +22,7 @@ from .complete import Completed, complete
 from .deliver import Copies, Deliverer, FlowSettings
 from .plan import Opinion, Wish, decide
 from .receive import about, check_local, note_accepted, received_field
+from .sign import Signer
 
 
 class Submitter:
@@ -36,6 +37,7 @@ class Submitter:
         clock: Clock,
         ids: IdSource,
         settings: FlowSettings,
+        signer: Signer | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -43,6 +45,7 @@ class Submitter:
         self._clock = clock
         self._ids = ids
         self._settings = settings
+        self._signer = signer
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL: the null sender or an address of the account. Raises NotPermitted."""
@@ -80,7 +83,12 @@ class Submitter:
         # What stands in the blob from the body on is the message's; its header is ours, written out in the rope.
         completed = Octets.of(edited.header, (edited.body_start, incoming.body.size))
         handed_on = completed.with_prefix(received_field(incoming, self._settings.hostname))
-        copies = Copies(handed_on.with_prefix(return_path(incoming.envelope.sender)), handed_on)
+        filed = handed_on.with_prefix(return_path(incoming.envelope.sender))
+        if self._signer is not None and any(one.remote for one in incoming.accepted):
+            handed_on = handed_on.with_prefix(
+                await self._signer.fields(edited.header, incoming.body, edited.body_start, incoming.at)
+            )
+        copies = Copies(filed, handed_on)
         envelope = accept.with_tls_wish(incoming.envelope, edited.header)
         items = await self._deliverer.items(envelope, incoming.accepted, fates, copies, client.account)
         plan = Plan(

@@ -1,0 +1,142 @@
+"""Who sent it: what the checks of `mailauth` found becomes a header field and an opinion on what is to be done.
+
+Only DMARC refuses or files as junk: the domain in From says itself what it wants done with mail that it did not send. SPF or
+DKIM alone prove too little, and trouble with DNS is never held against a message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ..log import Log
+from ..mailauth import authres
+from ..mailauth.content import Content
+from ..mailauth.dmarc_record import Policy
+from ..mailauth.evaluate import MAX_AUTHOR_DOMAINS, Verdict, evaluate, field_of, passed_by
+from ..message.incoming import Incoming
+from ..model.address import Address
+from ..model.errors import Refusal
+from ..model.plan import Body
+from ..seams import Resolver
+from . import accept
+from .plan import Opinion, Wish
+
+log = Log("authenticate")
+
+CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationSettings:
+    enforce: bool = True
+    """Do what the author's domain asks for (DMARC); False: only write down what was found."""
+    trusted_sealers: tuple[str, ...] = ()
+    """Domains of forwarders whose ARC seals are believed when they say that DMARC passed there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    opinion: Opinion
+    field: bytes = b""
+    """Authentication-Results, to be put before the message."""
+    header: bytes | None = None
+    """The header section without fields that claim to be our results; None: as it was received."""
+
+
+UNJUDGED = Judged(Opinion(Wish.FILE))
+
+
+class Authenticator:
+    """Judges messages at the MX. *hostname* is our authserv-id."""
+
+    def __init__(self, *, resolver: Resolver, hostname: str, settings: AuthenticationSettings | None = None) -> None:
+        self._resolver = resolver
+        self._hostname = hostname
+        self._settings = settings or AuthenticationSettings()
+
+    async def judge(self, incoming: Incoming, header: bytes) -> Judged:
+        """All checks of *incoming*, whose header section is *header*. Takes 20 seconds at most."""
+        client, sender = incoming.client, incoming.envelope.sender
+        content = Content(header, body_chunks(incoming.body, len(header)), is_large=incoming.body.data is None)
+        verdict = await evaluate(
+            content,
+            client=client.address,
+            helo=client.hello,
+            mail_from=_unquoted(sender) if sender else "",
+            resolver=self._resolver,
+            receiver=self._hostname,
+            now=incoming.at,
+            lot=_lot(incoming.body),
+        )
+        opinion, why = self._opinion(verdict)
+        _note(incoming, verdict, opinion, why)
+        return Judged(
+            opinion,
+            field_of(verdict, client.address, self._hostname),
+            authres.without_forged(header, content.named(b"authentication-results"), self._hostname),
+        )
+
+    def _opinion(self, verdict: Verdict) -> tuple[Opinion, str]:
+        """What is to be done, and why in a few words for the log."""
+        if not self._settings.enforce:
+            return Opinion(Wish.FILE), "not enforced"
+        authors = verdict.authors
+        if authors.fields > 1:
+            # RFC 5322 §3.6: there is one. Which of several a reader sees is anybody's guess, and so is whom it was checked for.
+            return _refused("The message has more than one From field"), "several From fields"
+        forwarder = passed_by(verdict, self._settings.trusted_sealers)
+        if verdict.policy is not Policy.NONE and forwarder:
+            return Opinion(Wish.FILE), f"vouched for by {forwarder}"
+        if verdict.policy is Policy.REJECT:
+            domain = next(one.domain for one in verdict.dmarc if one.applied is Policy.REJECT)
+            return _refused(f"{domain} wants mail refused that it did not send (DMARC): neither SPF nor DKIM proves it"), "DMARC"
+        if verdict.policy is Policy.QUARANTINE:
+            return Opinion(Wish.JUNK), "DMARC"
+        if authors.is_bad or len(authors.domains) > MAX_AUTHOR_DOMAINS:
+            return Opinion(Wish.JUNK), "From cannot be judged"
+        return Opinion(Wish.FILE), ""
+
+
+def _refused(text: str) -> Opinion:
+    return Opinion(Wish.REFUSE_SPAM, Refusal(text, status="5.7.1"))
+
+
+def _unquoted(address: Address) -> str:
+    return f"{address.local}@{address.domain}"
+
+
+def _lot(body: Body) -> int:
+    """0 to 99 for DMARC's `pct`: drawn by the message, so that it draws the same when it is sent again."""
+    return int.from_bytes(hashlib.sha256(body.sha256 + b"pct").digest()[:4], "big") % 100
+
+
+def _note(incoming: Incoming, verdict: Verdict, opinion: Opinion, why: str) -> None:
+    log.info(
+        "message judged",
+        session=incoming.client.session,
+        message=accept.message_name(incoming),
+        spf=verdict.spf.result.value,
+        dkim=",".join(f"{one.result.value}:{one.domain}" for one in verdict.dkim) or "none",
+        dmarc=",".join(f"{one.result.value}:{one.domain}" for one in verdict.dmarc) or "none",
+        arc=verdict.arc.result.value,
+        wish=opinion.wish.value,
+        why=why or "-",
+        **({"findings": "; ".join(verdict.findings)} if verdict.findings else {}),
+    )
+
+
+def body_chunks(body: Body, start: int) -> Callable[[], Iterable[bytes]]:
+    """The octets of *body* from *start* on, as often as they are wanted."""
+    if body.data is not None:
+        data = body.data[start:]
+        return lambda: [data]
+    return lambda: _read(body.path, start)
+
+
+def _read(path: str, start: int) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        file.seek(start)
+        while chunk := file.read(CHUNK):
+            yield chunk
