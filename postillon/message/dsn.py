@@ -184,7 +184,9 @@ def _recipient_block(one: Reported, zone: int, retry_until: int | None) -> bytes
     if remote := _line(outcome.remote).partition(" ")[0]:
         fields.append(_field("Remote-MTA", f"dns; {remote}"))
     if outcome.code:
-        fields.append(_field("Diagnostic-Code", f"smtp; {outcome.code} {_line(outcome.text)}"))
+        # As it was said (RFC 3464 §2.3.6); a status of x.0.0 is what we make of a reply without one.
+        said = outcome.text if _status(outcome).endswith(".0.0") else f"{_status(outcome)} {outcome.text}"
+        fields.append(_field("Diagnostic-Code", f"smtp; {outcome.code} {_line(said)}"))
     if one.attempted:
         fields.append(_field("Last-Attempt-Date", format_date(one.attempted, zone)))
     if one.action == "delayed" and retry_until is not None:

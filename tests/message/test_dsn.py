@@ -72,7 +72,7 @@ def test_a_failure_is_told_to_people_and_programs():
         ("Action", "failed"),
         ("Status", "5.1.1"),
         ("Remote-MTA", "dns; mx.example.net"),
-        ("Diagnostic-Code", "smtp; 550 No such user"),
+        ("Diagnostic-Code", "smtp; 550 5.1.1 No such user"),
         ("Last-Attempt-Date", "Mon, 15 Jan 2024 07:08:20 +0000"),
     ]
 
