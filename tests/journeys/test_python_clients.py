@@ -6,7 +6,6 @@ import contextlib
 import email.policy
 import imaplib
 import poplib
-import smtplib
 import threading
 import time
 from collections.abc import Callable, Iterator
