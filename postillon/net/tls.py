@@ -121,8 +121,16 @@ def server_context(chains: Sequence[tuple[Path, Path]], protocol: str) -> Server
     return context
 
 
+class WrongProtocol(ssl.SSLError):
+    """A failure of the handshake that we see, not OpenSSL. Like OpenSSL's it has a reason for the log."""
+
+    @property
+    def reason(self) -> str:  # type: ignore[override]
+        return str(self)
+
+
 def check_alpn(tls: ssl.SSLObject | None) -> None:
-    """Raise ssl.SSLError if a client of ours came for another protocol (ALPACA: a browser lured onto a mail port).
+    """Raise WrongProtocol if a client of ours came for another protocol (ALPACA: a browser lured onto a mail port).
 
     Python's ssl goes on without ALPN where nothing matches, and hides what was offered. So we offer every name a client
     of something else would, our own first, and look which was chosen.
@@ -131,7 +139,7 @@ def check_alpn(tls: ssl.SSLObject | None) -> None:
         return
     chosen = tls.selected_alpn_protocol()
     if chosen is not None and chosen != tls.context.alpn:
-        raise ssl.SSLError(f"the client speaks {chosen}, not {tls.context.alpn}")
+        raise WrongProtocol(f"the client speaks {chosen}, not {tls.context.alpn}")
 
 
 class ServerTls:

@@ -55,10 +55,13 @@ class Server(Postillon):
     def __enter__(self) -> Server:
         return self.start()
 
-    def kill(self) -> None:
-        """SIGKILL to the supervisor and all workers at once; orphans that wait for somebody to bury them count as gone."""
+    def kill(self, *, supervisor_only: bool = False) -> None:
+        """SIGKILL to the supervisor and all workers at once; orphans that wait for somebody to bury them count as gone.
+
+        *supervisor_only*: the workers must end by themselves.
+        """
         pids = [self.process.pid, *self.workers]
-        for pid in pids:
+        for pid in pids[:1] if supervisor_only else pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(20)

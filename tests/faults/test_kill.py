@@ -14,6 +14,7 @@ import pytest
 
 from tests.peers.processes import wait_until
 
+from .canary import worker_of
 from .ledger import Actor, Appender, Box, Fed, Fetcher, History, Mover, Sender, Submitter, octets, read
 from .server import Server
 from .wire import Closed, Imap, Pop3, Smtp
@@ -93,7 +94,7 @@ def test_fifty_kills_at_random_moments_lose_nothing_and_double_nothing(server: S
             time.sleep(chance.uniform(0.02, 0.4))
             single = 0 if single == 2 or chance.random() < 0.25 else single + 1
             if not single:
-                server.kill()
+                server.kill(supervisor_only=chance.random() < 0.3)
                 server.start()
                 ready.append(server.ready_s)
                 office.check()
@@ -136,24 +137,6 @@ def slowness() -> float:
     while time.process_time() - used < 0.3:
         pass
     return max(1.0, (time.monotonic() - began) / 0.3)
-
-
-def worker_of(server: Server, sock: socket.socket) -> int:
-    """Which worker has the other end of *sock*."""
-    port = f":{sock.getsockname()[1]:04X}"
-    inode = ""
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        words = line.split()
-        if words[2].endswith(port) and words[1].endswith(f":{sock.getpeername()[1]:04X}"):
-            inode = words[9]
-    for pid in server.workers:
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                if inode and os.readlink(entry) == f"socket:[{inode}]":
-                    return pid
-            except OSError:
-                continue
-    raise AssertionError("no worker has that connection")
 
 
 def test_sessions_of_other_workers_never_notice_that_one_died(server: Server):
