@@ -13,6 +13,7 @@ import re
 import threading
 import time
 import traceback
+from functools import lru_cache
 from typing import Any
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
@@ -90,10 +91,21 @@ def flush() -> None:
 
 def _stamp() -> str:
     now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+    return f"{_second(int(now))}.{int(now * 1000) % 1000:03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(now: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+
+
+_quoted = lru_cache(maxsize=1000)(json.dumps)
+"""Of events, which are few."""
 
 
 def _text(value: Any) -> str:
+    if type(value) is int:
+        return str(value)
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
     text = str(value)
@@ -135,4 +147,4 @@ class Log:
 
     def _write(self, level: int, event: str, fields: dict[str, Any]) -> None:
         words = "".join(f" {key}={_text(value)}" for key, value in fields.items())
-        _sink.write(f"{_stamp()} {_NAMES[level]} {self._area} {json.dumps(event)}{self._fields}{words}\n")
+        _sink.write(f"{_stamp()} {_NAMES[level]} {self._area} {_quoted(event)}{self._fields}{words}\n")

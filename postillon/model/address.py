@@ -10,6 +10,7 @@ import ipaddress
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 import idna
 
@@ -72,15 +73,12 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Address:
         """RFC 5321 §4.1.2 Mailbox, with RFC 6531's UTF-8. Raises AddressError. No source routes, no `%` hacks."""
-        local, at, domain = text.rpartition("@")
-        if not at:
-            raise AddressError("address has no domain")
-        return cls(_local(local), parse_domain(domain))
+        return _parse(text)
 
     @property
     def key(self) -> str:
         """The form under which the address is looked up: lower case, NFC (RFC 5321 lets us treat local parts of ours so)."""
-        return f"{unicodedata.normalize('NFC', self.local).casefold()}@{self.domain}"
+        return _key(self.local, self.domain)
 
     @property
     def is_ascii(self) -> bool:
@@ -91,6 +89,20 @@ class Address:
             return f"{self.local}@{self.domain}"
         quoted = self.local.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{quoted}"@{self.domain}'
+
+
+# The same few addresses come again and again: senders of lists, our own recipients.
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Address:
+    local, at, domain = text.rpartition("@")
+    if not at:
+        raise AddressError("address has no domain")
+    return Address(_local(local), parse_domain(domain))
+
+
+@lru_cache(maxsize=4096)
+def _key(local: str, domain: str) -> str:
+    return f"{unicodedata.normalize('NFC', local).casefold()}@{domain}"
 
 
 def _local(text: str) -> str:
