@@ -112,7 +112,7 @@ def check_settings() -> Iterator[str]:
         if isinstance(default, Size):
             is_right = Size.parse(told.strip('"')) == default
         elif isinstance(default, int):
-            is_right = told == str(default)
+            is_right = told == str(default).lower()
         else:  # an empty text and what has no default are told in words
             is_right = (
                 not default

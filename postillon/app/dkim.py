@@ -109,13 +109,17 @@ class DkimKeys:
         return known[1]
 
     def _load(self, domain: str) -> Iterator[SigningKey]:
-        """A key that cannot be read is told to the log; mail goes out without it."""
+        """A key that cannot be read is told to the log; mail goes out without its signature."""
         try:
-            for one in self.of(domain):
-                if one.state == SIGNING:
-                    yield SigningKey(domain, one.selector, load(one.path))
+            wanted = [one for one in self.of(domain) if one.state == SIGNING]
         except Refusal as refusal:
-            log.error("DKIM key not usable", domain=domain, reason=refusal.text, detail=refusal.detail)
+            log.error("DKIM keys not usable", domain=domain, reason=refusal.text, detail=refusal.detail)
+            return
+        for one in wanted:
+            try:
+                yield SigningKey(domain, one.selector, load(one.path))
+            except Refusal as refusal:
+                log.error("DKIM key not usable", domain=domain, reason=refusal.text, detail=refusal.detail)
 
     def domains(self) -> list[str]:
         return sorted(path.name for path in self._root.glob("*/")) if self._root.is_dir() else []

@@ -1,20 +1,11 @@
-"""The DNS records of a mail domain, and the DKIM keys that two of them publish."""
+"""The DNS records of a mail domain."""
 
 from __future__ import annotations
 
-import base64
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from ..app.dkim import record_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +18,13 @@ class Record:
         return f"{self.name + '.':<44} {self.type:<4} {self.value}"
 
 
-def dkim_keys(directory: Path, month: str) -> dict[str, Path]:
-    """RSA-2048 and Ed25519 (RFC 8463) keys in *directory*, made if they are not there: selector → PEM file (0600)."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made: dict[str, Path] = {}
-    for kind in ("r", "e"):
-        path = directory / f"{kind}{month}.pem"
-        if not path.exists():
-            key = rsa.generate_private_key(65537, 2048) if kind == "r" else ed25519.Ed25519PrivateKey.generate()
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "wb") as file:
-                file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        made[path.stem] = path
-    return made
-
-
 def dkim_record(selector: str, domain: str, key_file: Path) -> Record:
-    """RFC 6376 §3.6.1, RFC 8463 §4."""
-    key = load_pem_private_key(key_file.read_bytes(), None).public_key()
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        kind, octets = "ed25519", key.public_bytes(Encoding.Raw, PublicFormat.Raw)
-    else:
-        kind, octets = "rsa", key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    text = f"v=DKIM1; k={kind}; p={base64.b64encode(octets).decode()}"
-    # A character-string of DNS holds 255 octets (RFC 1035 §3.3).
-    parts = " ".join(f'"{text[at : at + 250]}"' for at in range(0, len(text), 250))
-    return Record(f"{selector}._domainkey.{domain}", "TXT", parts)
+    return Record(f"{selector}._domainkey.{domain}", "TXT", quoted(record_text(key_file)))
+
+
+def quoted(text: str) -> str:
+    """*text* as a zone file has it: a character-string of DNS holds 255 octets (RFC 1035 §3.3)."""
+    return " ".join(f'"{text[at : at + 250]}"' for at in range(0, len(text), 250))
 
 
 def needed(domain: str, host: str) -> list[Record]:

@@ -15,6 +15,7 @@ import click
 
 from ..app.alone import alone
 from ..app.data import DataError, Layout
+from ..app.dkim import make_pair
 from ..app.prepare import make_own_certificate
 from ..config import Config, parse
 from ..model.address import Address, AddressError, parse_domain
@@ -209,7 +210,7 @@ async def _fill(config: Config, plan: Plan, password: str) -> None:
         pass
     await alone(config, "account.add", {"address": str(plan.address), "password": password})
     make_own_certificate(config, layout)
-    records.dkim_keys(_dkim_directory(plan), time.strftime("%Y%m", time.gmtime()))
+    make_pair(_dkim_directory(plan), time.strftime("%Y%m", time.gmtime()))
 
 
 def _dkim_directory(plan: Plan) -> Path:
@@ -237,7 +238,7 @@ def _report(plan: Plan, password: str) -> None:
         f"  3. postillon check --config {plan.config}\n"
         f"  4. systemctl enable --now {plan.unit.stem}   (or: postillon serve --config {plan.config})\n"
         f"  5. In your mail program: {plan.address}; IMAP {host} 993 (TLS), SMTP {host} 465 (TLS).\n"
-        f"The DKIM keys are made and published now; signing with them comes with a later version."
+        f"Mail is signed with the DKIM keys above from the start; publish their records before you send."
     )
     _warn_about_place(plan)
 
