@@ -64,6 +64,10 @@ async def evaluate(
     policy = await _policy(record, domain, resolver)
     if aligned:
         return Dmarc(Result.PASS, domain, policy, Policy.NONE, record, found.organization, tuple(aligned))
+    passed = [spf.domain] if spf.result is Result.PASS else []
+    passed += [one.domain for one in signatures if one.result is Result.PASS]
+    if any(is_within(one, name) for one in passed for name in found.unsure):
+        unsure = unsure or f"DNS: no answer for _dmarc.{found.unsure[0]}"
     if unsure or check.trouble:
         # What might have passed but for DNS is no forgery yet.
         return Dmarc(Result.TEMPERROR, domain, policy, Policy.NONE, record, found.organization, reason=unsure or check.trouble)

@@ -114,22 +114,34 @@ class Walk:
     organization: str
     record: Record | None
     """The one that speaks for the domain."""
+    unsure: tuple[str, ...] = ()
+    """Names above whose records could not be asked for: one of them may be the organization."""
 
 
 async def walk(resolver: Resolver, domain: str) -> Walk:
-    """From *domain* up to its organization. Raises DnsTrouble."""
+    """From *domain* up to its organization. Raises DnsTrouble if its own record, or every record, is not to be had now."""
     found: list[Record] = []
+    unsure: list[str] = []
     for name in names_above(domain):
-        record = await fetch(resolver, name)
+        try:
+            record = await fetch(resolver, name)
+        except DnsTrouble:
+            if name == domain:
+                raise
+            if "." in name:  # a top-level domain is nobody's organization
+                unsure.append(name)
+            continue
         if record is not None:
             found.append(record)
             if record.psd == "n" or (record.psd == "y" and name != domain):
                 break
+    if unsure and not found:
+        raise DnsTrouble(f"DNS: no answer for _dmarc.{unsure[0]}")
     organization = _organization(domain, found)
     by_name = {record.domain: record for record in found}
     # RFC 9989 §4.10.1: the domain's own record, its organization's, or that of the public suffix above.
     speaking = by_name.get(domain) or by_name.get(organization) or next((one for one in found if one.psd == "y"), None)
-    return Walk(organization, speaking)
+    return Walk(organization, speaking, tuple(unsure))
 
 
 def _organization(domain: str, found: list[Record]) -> str:

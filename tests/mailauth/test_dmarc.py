@@ -190,3 +190,17 @@ async def test_dns_trouble_is_no_verdict():
     assert (unsure.result, unsure.applied) == (Result.TEMPERROR, Policy.NONE)
     # What cannot count anyway is no excuse.
     assert (await judged("example.test", REJECT, NO_SPF, signed("evil.test", Result.TEMPERROR))).result is Result.FAIL
+
+
+async def test_trouble_above_a_domain_with_its_own_record_shields_no_forgery():
+    table = zone(sub__example__test="v=DMARC1; p=reject") | {
+        "_dmarc.example.test": DnsStatus.SERVFAIL,
+        "_dmarc.test": DnsStatus.SERVFAIL,
+    }
+    assert (await judged("sub.example.test", table)).applied is Policy.REJECT
+    assert (await judged("sub.example.test", table, Spf(Result.PASS, "evil.test"))).applied is Policy.REJECT
+    assert (await judged("sub.example.test", table, NO_SPF, signed("sub.example.test"))).result is Result.PASS
+    # The organization may be example.test, and then this would be aligned.
+    assert (await judged("sub.example.test", table, NO_SPF, signed("example.test"))).result is Result.TEMPERROR
+    # Without any record nobody knows what is wanted.
+    assert (await judged("x.example.test", table)).result is Result.TEMPERROR
