@@ -231,6 +231,9 @@ class Resolver(Protocol):
 
 
 class Transport(Protocol):
-    async def attempt(self, envelope: Envelope, octets: Any) -> dict[int, Outcome]:
-        """Try all recipients of *envelope* once: one outcome each, keyed by position. Never raises for the peer's faults."""
+    async def attempt(self, envelope: Envelope, octets: Any, destination: str = "") -> dict[int, Outcome]:
+        """Try all recipients of *envelope* once: one outcome each, keyed by position. Never raises for the peer's faults.
+
+        *destination*: where an administrator sends them instead of their domains, `via:HOST:PORT`.
+        """
         ...

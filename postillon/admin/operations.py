@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -16,11 +17,14 @@ from ..app.dkim import DkimKey, DkimKeys, record_text
 from ..directory.local import LocalDirectory
 from ..message.header import header_end
 from ..model.account import Account
+from ..model.address import AddressError, parse_domain
 from ..model.errors import NotFound, Refusal
 from ..model.queue import QueueState, QueueView
+from ..relay.replies import cause_of_answer
+from ..relay.smarthost import via
 from ..seams import QUEUE_TOPIC, Bus, Clock
 from ..storage.db.check import quick_check
-from ..storage.store import Store
+from ..storage.store import Chosen, Store
 
 PAGE = 500
 MAX_HEADER = 64 * 1024
@@ -202,6 +206,7 @@ def _row(view: QueueView) -> dict[str, Any]:
         "expires": view.expires,
         "attempts": view.attempts,
         "last_answer": view.last_answer,
+        "cause": cause_of_answer(view.last_answer).value,
     }
 
 
@@ -250,12 +255,69 @@ def _found(count: int, ids: list[str]) -> dict[str, int]:
     return {"recipients": count}
 
 
-@_operation("queue.retry")
-async def queue_retry(tools: Tools, ids: list[str], everything: bool = False) -> dict[str, int]:
-    wanted: list[int | None] = [None] if everything else list(map(_queue_id, ids))
-    count = sum([await tools.store.queue_retry(queue_id) for queue_id in wanted])
+def _chosen(ids: list[str], everything: bool, destination: str) -> list[Chosen]:
+    if destination:
+        return [Chosen(destination=destination)]
+    return [Chosen()] if everything else [Chosen(_queue_id(name)) for name in ids]
+
+
+def _changed(tools: Tools, counts: list[int], ids: list[str]) -> dict[str, int]:
     tools.bus.publish([QUEUE_TOPIC])
-    return _found(count, ids)
+    return _found(sum(counts), ids)
+
+
+@_operation("queue.totals")
+async def queue_totals(tools: Tools) -> list[dict[str, Any]]:
+    """By destination and state; the last answer, attempts and age are those of the recipient that is due next."""
+    return [
+        {
+            "destination": total.destination,
+            "state": total.state.name.lower(),
+            "recipients": total.count,
+            "due": total.due,
+            "made_at": total.made_at,
+            "attempts": total.attempts,
+            "cause": cause_of_answer(total.last_answer).value,
+            "last_answer": total.last_answer,
+        }
+        for total in await tools.store.queue_totals()
+    ]
+
+
+@_operation("queue.retry")
+async def queue_retry(tools: Tools, ids: list[str], everything: bool = False, destination: str = "") -> dict[str, int]:
+    now = tools.clock.now()
+    return _changed(tools, [await tools.store.queue_due(each, now) for each in _chosen(ids, everything, destination)], ids)
+
+
+@_operation("queue.reschedule")
+async def queue_reschedule(
+    tools: Tools, ids: list[str], seconds: int, everything: bool = False, destination: str = ""
+) -> dict[str, int]:
+    """The next attempt comes in *seconds*."""
+    due = tools.clock.now() + max(seconds, 0)
+    return _changed(tools, [await tools.store.queue_due(each, due) for each in _chosen(ids, everything, destination)], ids)
+
+
+@_operation("queue.reroute")
+async def queue_reroute(
+    tools: Tools, ids: list[str], host: str = "", port: int = 25, everything: bool = False, destination: str = ""
+) -> dict[str, int]:
+    """By *host* from now on, or, without one, by the recipients' own domains again."""
+    target = via(_host(host), port) if host else ""
+    chosen = _chosen(ids, everything, destination)
+    return _changed(tools, [await tools.store.queue_reroute(each, target) for each in chosen], ids)
+
+
+def _host(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError:
+        pass
+    try:
+        return parse_domain(text)
+    except AddressError as error:
+        raise Refusal(f"{text!r} is no host: {error}", status="5.5.4") from error
 
 
 @_operation("queue.drop")
@@ -263,21 +325,18 @@ async def queue_drop(tools: Tools, ids: list[str], everything: bool = False) -> 
     return _found(sum([await tools.store.queue_drop(each) for each in await _each(tools, ids, everything)]), ids)
 
 
-async def _set_state(tools: Tools, ids: list[str], everything: bool, state: QueueState) -> dict[str, int]:
-    wanted = await _each(tools, ids, everything)
-    count = sum([await tools.store.queue_state(queue_id, state) for queue_id in wanted])
-    tools.bus.publish([QUEUE_TOPIC])
-    return _found(count, ids)
+async def _set_state(tools: Tools, chosen: list[Chosen], ids: list[str], state: QueueState) -> dict[str, int]:
+    return _changed(tools, [await tools.store.queue_state(each, state) for each in chosen], ids)
 
 
 @_operation("queue.hold")
-async def queue_hold(tools: Tools, ids: list[str], everything: bool = False) -> dict[str, int]:
-    return await _set_state(tools, ids, everything, QueueState.HELD)
+async def queue_hold(tools: Tools, ids: list[str], everything: bool = False, destination: str = "") -> dict[str, int]:
+    return await _set_state(tools, _chosen(ids, everything, destination), ids, QueueState.HELD)
 
 
 @_operation("queue.release")
-async def queue_release(tools: Tools, ids: list[str], everything: bool = False) -> dict[str, int]:
-    return await _set_state(tools, ids, everything, QueueState.WAITING)
+async def queue_release(tools: Tools, ids: list[str], everything: bool = False, destination: str = "") -> dict[str, int]:
+    return await _set_state(tools, _chosen(ids, everything, destination), ids, QueueState.WAITING)
 
 
 # --- DKIM keys ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -28,8 +29,24 @@ _COLUMNS = ("id", "recipient", "sender", "state", "attempts", "due", "last_answe
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
     wait = row["due"] - int(time.time())
-    due = "now" if wait <= 0 else f"in {wait // 60} min" if wait >= 60 else f"in {wait} s"
+    due = "now" if wait <= 0 else f"in {_span(wait)}"
     return row | {"due": due if row["state"] == "waiting" else "", "last_answer": row["last_answer"][:100]}
+
+
+@queue.command("totals")
+@on_server
+def queue_totals(server: Server) -> None:
+    """How much waits for each destination, and why."""
+    rows = server.ask("queue.totals")
+    server.show(rows if server.as_json else [_readable_total(row) for row in rows], _TOTALS)
+
+
+_TOTALS = ("recipients", "destination", "state", "oldest", "due", "attempts", "why")
+
+
+def _readable_total(row: dict[str, Any]) -> dict[str, Any]:
+    oldest = _span(int(time.time()) - row["made_at"])
+    return _readable(row) | {"oldest": oldest, "why": row["cause"] or row["last_answer"][:80]}
 
 
 @queue.command("show")
@@ -45,6 +62,63 @@ def queue_show(server: Server, id: str) -> None:  # noqa: A002
     click.echo(f"\n{shown['header']}", nl=False)
 
 
+def _span(seconds: int) -> str:
+    for name, unit in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit} {name}"
+    return f"{max(seconds, 0)} s"
+
+
+def _chosen(command: Callable[..., None]) -> Callable[..., None]:
+    """The ways to say which recipients are meant."""
+    command = click.option("--destination", default="", metavar="NAME", help="All that waits for a destination.")(command)
+    command = click.option("--all", "everything", is_flag=True, help="All that waits.")(command)
+    return click.argument("ids", nargs=-1)(command)
+
+
+def _check(ids: tuple[str, ...], everything: bool, destination: str) -> None:
+    if not ids and not everything and not destination:
+        raise click.UsageError("name messages by ID, a --destination, or --all")
+
+
+def _of_recipients(name: str, words: str) -> None:
+    @queue.command(name, help=words)
+    @_chosen
+    @on_server
+    def command(server: Server, ids: tuple[str, ...], everything: bool, destination: str) -> None:
+        _check(ids, everything, destination)
+        server.show(server.ask(f"queue.{name}", ids=list(ids), everything=everything, destination=destination))
+
+
+@queue.command("reschedule")
+@_chosen
+@click.option("--in", "minutes", type=click.FloatRange(0, 7200), required=True, metavar="MINUTES", help="From now.")
+@on_server
+def queue_reschedule(server: Server, ids: tuple[str, ...], everything: bool, destination: str, minutes: float) -> None:
+    """Try next at another time."""
+    _check(ids, everything, destination)
+    asked = {"ids": list(ids), "everything": everything, "destination": destination, "seconds": round(minutes * 60)}
+    server.show(server.ask("queue.reschedule", **asked))
+
+
+@queue.command("reroute")
+@_chosen
+@click.option(
+    "--via", "hop", default="", metavar="HOST[:PORT]", help="The next hop; without it, back to the recipients' domains."
+)
+@on_server
+def queue_reroute(server: Server, ids: tuple[str, ...], everything: bool, destination: str, hop: str) -> None:
+    """Send by another next hop, now."""
+    _check(ids, everything, destination)
+    host, colon, port = hop.rpartition(":")
+    if not colon or hop.endswith("]"):
+        host, port = hop, "25"
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise click.UsageError(f"{hop!r}: a next hop is given as HOST or HOST:PORT")
+    asked = {"ids": list(ids), "everything": everything, "destination": destination, "host": host, "port": int(port)}
+    server.show(server.ask("queue.reroute", **asked))
+
+
 def _of_messages(name: str, words: str) -> None:
     @queue.command(name, help=words)
     @click.argument("ids", nargs=-1)
@@ -56,7 +130,7 @@ def _of_messages(name: str, words: str) -> None:
         server.show(server.ask(f"queue.{name}", ids=list(ids), everything=everything))
 
 
-_of_messages("retry", "Try again now.")
+_of_recipients("retry", "Try again now.")
 _of_messages("drop", "Remove without a report to the sender.")
-_of_messages("hold", "Keep, and do not try until released.")
-_of_messages("release", "Try what was held again.")
+_of_recipients("hold", "Keep, and do not try until released.")
+_of_recipients("release", "Try what was held again.")

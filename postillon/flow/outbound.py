@@ -16,11 +16,13 @@ from ..model.errors import Refusal
 from ..model.plan import Plan
 from ..model.queue import Outcome, OutcomeKind, QueueEntry
 from ..relay.outcome import deferred, failed
+from ..relay.replies import advised_wait
+from ..relay.smarthost import VIA
 from ..seams import Clock, Transport
 from ..storage.store import Rope, Store
 from .bounce import Reporter, wants_delay
 from .deliver import LOCAL
-from .retry import RetrySchedule, is_late, next_try, try_to_report
+from .retry import RetrySchedule, is_late, next_try, try_to_report, usual_wait
 
 log = Log("queue")
 
@@ -137,7 +139,8 @@ class Outbound:
             if entries[0].destination == LOCAL:
                 return [await self._deliver_local(entry) for entry in entries]
             envelope = replace(entries[0].envelope, recipients=tuple(entry.recipient for entry in entries))
-            found = await self._transport.attempt(envelope, self._message(entries[0]))
+            way = (entries[0].destination,) if entries[0].destination.startswith(VIA) else ()
+            found = await self._transport.attempt(envelope, self._message(entries[0]), *way)
             return [found[i] for i in range(len(entries))]
         except Refusal as refusal:
             # Ours, not the peer's: a blob that cannot be read now, a local mailbox that says no.
@@ -206,6 +209,9 @@ class Outbound:
         again = next_try(entry.attempts + 1, entry.expires, now, schedule)
         if again is None:
             return Settlement(entry, _expired(outcome), None)
+        # Their words may ask for another time; the last try is never lost over that.
+        usual = usual_wait(entry.attempts + 1, schedule)
+        again = min(now + advised_wait(outcome, entry.attempts + 1, usual, schedule.longest_wait_s), entry.expires)
         if wants_delay(entry) and not entry.delay_reported:
             again = try_to_report(again, entry.made_at, now, schedule)
         return Settlement(entry, outcome, again, delay_reported=entry.delay_reported)

@@ -23,10 +23,15 @@ def next_try(attempts: int, expires: int, now: int, schedule: RetrySchedule | No
     *attempts* counts those made, from 1. Times are epoch seconds, UTC. The wait doubles with each attempt up to the longest;
     a try that would come after *expires* is not made.
     """
-    schedule = schedule or RetrySchedule()
-    # An exponent beyond 30 has long passed the longest wait; it only makes large numbers.
-    at = now + min(schedule.first_wait_s * 2 ** min(max(attempts - 1, 0), 30), schedule.longest_wait_s)
+    at = now + usual_wait(attempts, schedule or RetrySchedule())
     return at if at <= expires else None
+
+
+def usual_wait(attempts: int, schedule: RetrySchedule) -> int:
+    """Seconds to wait after so many attempts."""
+    # An exponent beyond 30 has long passed the longest wait; it only makes large numbers.
+    doublings = min(max(attempts - 1, 0), 30)
+    return min(schedule.first_wait_s << doublings, schedule.longest_wait_s)
 
 
 def is_late(made_at: int, now: int, schedule: RetrySchedule) -> bool:

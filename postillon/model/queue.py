@@ -86,6 +86,22 @@ class QueueView:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueTotal:
+    """What waits for one destination, as the administrator sees it."""
+
+    destination: str
+    state: QueueState
+    count: int
+    """Recipients."""
+    due: int
+    """When the next one is tried."""
+    attempts: int
+    made_at: int
+    last_answer: str
+    """Of the one that is due next, as its attempts and its moment of acceptance."""
+
+
+@dataclass(frozen=True, slots=True)
 class NextHop:
     """A fixed route: host and port, with a login if the smarthost wants one."""
 

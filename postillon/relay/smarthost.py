@@ -12,6 +12,22 @@ from . import tls_policy
 from .hop import Hop, IsSelf, RelaySettings, interleaved
 from .outcome import Undeliverable, deferred, failed
 
+VIA = "via:"
+"""How a destination begins that an administrator chose for what waits: `via:HOST:PORT`."""
+
+
+def via(host: str, port: int) -> str:
+    """The destination for what shall go by this next hop."""
+    return f"{VIA}[{host}]:{port}" if ":" in host else f"{VIA}{host}:{port}"
+
+
+def hop_of(destination: str) -> NextHop | None:
+    """The next hop of such a destination; None: it is a domain."""
+    if not destination.startswith(VIA):
+        return None
+    host, _, port = destination.removeprefix(VIA).rpartition(":")
+    return NextHop(host.strip("[]"), int(port))
+
 
 @dataclass(frozen=True, slots=True)
 class Routes:

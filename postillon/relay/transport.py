@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ..log import Log
 from ..model.envelope import Envelope
-from ..model.queue import Outcome, OutcomeKind
+from ..model.queue import NextHop, Outcome, OutcomeKind
 from ..seams import Resolver
 from .conversation import Trouble
 from .hop import Hop, IsSelf, RelaySettings
@@ -21,7 +21,7 @@ from .opening import open_session
 from .outcome import Undeliverable, deferred
 from .pool import Pool
 from .session import Session, Source
-from .smarthost import Routes, route_hops
+from .smarthost import Routes, hop_of, route_hops
 from .tls_policy import ClientContexts, TlsRules, TlsWish
 
 log = Log("relay")
@@ -52,27 +52,31 @@ class RelayTransport:
 
     def next_hop(self, domain: str) -> str:
         """A name for where mail for *domain* goes first: equal names share connections, and an attempt. Asks nobody."""
-        route = self._routes().to(domain)
+        route = hop_of(domain) or self._routes().to(domain)
         return domain if route is None else f"{route.host}:{route.port}"
 
-    async def attempt(self, envelope: Envelope, octets: Source) -> dict[int, Outcome]:
-        """Try all recipients once, those of one next hop together. Never raises for the peers' faults."""
+    async def attempt(self, envelope: Envelope, octets: Source, destination: str = "") -> dict[int, Outcome]:
+        """Try all recipients once, those of one next hop together. Never raises for the peers' faults.
+
+        *destination*: where an administrator sends them (see `smarthost.via`), whatever their domains are.
+        """
+        route = hop_of(destination)
         outcomes: dict[int, Outcome] = {}
         hops: dict[str, list[int]] = {}
         for position, recipient in enumerate(envelope.recipients):
-            hops.setdefault(self.next_hop(recipient.address.domain), []).append(position)
+            hops.setdefault(self.next_hop(destination if route else recipient.address.domain), []).append(position)
         step = self._settings.recipients_per_message
         for positions in hops.values():
             for at in range(0, len(positions), step):
                 part = positions[at : at + step]
-                found = await self._one_hop(_only(envelope, part), octets)
+                found = await self._one_hop(_only(envelope, part), octets, route)
                 outcomes.update((part[i], outcome) for i, outcome in found.items())
         return outcomes
 
-    async def _one_hop(self, envelope: Envelope, octets: Source) -> dict[int, Outcome]:
+    async def _one_hop(self, envelope: Envelope, octets: Source, route: NextHop | None) -> dict[int, Outcome]:
         """Recipients with one next hop: ask its hosts in turn until each recipient has its outcome."""
         try:
-            hops = await self._hops(envelope)
+            hops = await self._hops(envelope, route)
         except Undeliverable as error:
             return dict.fromkeys(range(len(envelope.recipients)), error.outcome)
         outcomes: dict[int, Outcome] = {}
@@ -97,9 +101,9 @@ class RelayTransport:
             outcomes.update(dict.fromkeys(left, worst or deferred("4.4.1", "no host could be asked")))
         return outcomes
 
-    async def _hops(self, envelope: Envelope) -> tuple[Hop, ...]:
+    async def _hops(self, envelope: Envelope, route: NextHop | None) -> tuple[Hop, ...]:
         domain = envelope.recipients[0].address.domain
-        route = self._routes().to(domain)
+        route = route or self._routes().to(domain)
         if route is not None:
             return await route_hops(route, self._resolver, self._settings, self._is_self)
         wish = TlsWish(envelope.require_tls, envelope.tls_optional)

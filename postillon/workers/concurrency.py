@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..model.queue import Outcome, OutcomeKind, QueueEntry
 from ..relay.outcome import is_trouble
+from ..relay.replies import Cause, cause_of
 
 Group = list[QueueEntry]
 """Entries that make one attempt."""
@@ -67,7 +68,9 @@ class Destination:
         trouble = next((outcome for outcome in outcomes if is_trouble(outcome)), None)
         if trouble is None:
             self.troubles, self.rests_until = 0, 0
-            if any(outcome.kind is OutcomeKind.DELIVERED for outcome in outcomes):
+            if any(_is_slow_down(outcome) for outcome in outcomes):
+                self.limit = max(1, self.limit / 2)
+            elif any(outcome.kind is OutcomeKind.DELIVERED for outcome in outcomes):
                 # One more when all that run at once have succeeded.
                 self.limit = min(settings.most, self.limit + 1 / self.limit)
             return
@@ -76,3 +79,8 @@ class Destination:
         self.limit = max(1, self.limit / 2)
         if self.troubles >= settings.troubles_before_rest:
             self.rests_until = at + settings.rest_s
+
+
+def _is_slow_down(outcome: Outcome) -> bool:
+    """They want less from us at a time."""
+    return outcome.code >= 400 and cause_of(outcome.status, outcome.text) is Cause.RATE_LIMITED

@@ -18,6 +18,7 @@ from ..log import Log
 from ..model.errors import Refusal
 from ..model.plan import Plan
 from ..model.queue import Outcome, QueueEntry
+from ..relay.replies import Cause, cause_of
 from ..seams import QUEUE_TOPIC, Bus, Clock
 from .concurrency import ConcurrencySettings, Destination, Group
 
@@ -337,6 +338,8 @@ def _tell(entries: Group, outcomes: Sequence[Outcome], key: str, seconds: float)
             answer=outcome.text,
             ms=round(seconds * 1000),
         )
+        if outcome.code >= 400 and cause_of(outcome.status, outcome.text) is Cause.BLOCKED:
+            log.warning("a destination blocks us", host=outcome.remote or key, answer=outcome.text, queue=entry.queue_id)
 
 
 class _Full(Collection[str]):

@@ -18,7 +18,7 @@ from postillon.model.queue import NextHop, Outcome, OutcomeKind
 from postillon.net.certificates import make_ca, make_certificate
 from postillon.net.tls import client_context, server_context
 from postillon.relay.hop import RelaySettings, Timeouts
-from postillon.relay.smarthost import Routes
+from postillon.relay.smarthost import Routes, hop_of, via
 from postillon.relay.tls_policy import ClientContexts
 from postillon.relay.transport import RelayTransport
 from postillon.seams import DnsStatus
@@ -614,3 +614,19 @@ async def test_a_smarthost_takes_all_domains_in_one_transaction(sink: Start):
     outcomes = await one(there, MESSAGE, "a@one.test", "b@two.test", routes=routes)
     assert [outcome.kind for outcome in outcomes] == [DELIVERED, DELIVERED]
     assert len(there.received) == 1
+
+
+async def test_what_is_rerouted_goes_by_its_next_hop_whatever_the_domains(sink: Start):
+    there = await sink()
+    async with relay(1) as transport:
+        destination = via("127.0.0.1", there.port)
+        assert transport.next_hop(destination) == f"127.0.0.1:{there.port}"
+        found = await transport.attempt(envelope("a@there.test", "b@nowhere.test"), Octets(MESSAGE), destination)
+    assert [outcome.kind for outcome in found.values()] == [DELIVERED, DELIVERED]
+    assert len(there.received) == 1
+
+
+@pytest.mark.parametrize(("host", "port"), [("mail.test", 25), ("192.0.2.1", 2525), ("2001:db8::1", 25)])
+def test_a_next_hop_survives_as_a_destination(host: str, port: int):
+    assert hop_of(via(host, port)) == NextHop(host, port)
+    assert hop_of("there.test") is None

@@ -18,7 +18,7 @@ from postillon.model.mail import DELETED, FLAGGED, SEEN, Mailbox
 from postillon.model.plan import Body, Enqueue, File, Plan, Prepared
 from postillon.model.queue import QueueState
 from postillon.seams import QUEUE_TOPIC, Tx
-from postillon.storage.store import AppendItem, Store
+from postillon.storage.store import AppendItem, Chosen, Store
 
 from .conftest import Office, add_account
 
@@ -406,12 +406,12 @@ async def test_one_destination_with_much_waiting_does_not_delay_another(office: 
 async def test_held_messages_wait_until_they_are_released_and_dropped_ones_are_gone(office: Office):
     store, now = office.store, office.clock.now()
     first, second = await enqueued(office, "x@a.test"), await enqueued(office, "y@a.test")
-    await store.queue_state(first, QueueState.HELD)
+    await store.queue_state(Chosen(first), QueueState.HELD)
     assert await store.queue_drop(second) == 1
     assert await store.lease(now, 10, 300) == []
     (view,) = await store.queue_views()
     assert (view.queue_id, view.state, view.recipient) == (first, QueueState.HELD, "x@a.test")
-    await store.queue_state(first, QueueState.WAITING)
+    await store.queue_state(Chosen(first), QueueState.WAITING)
     assert len(await store.lease(now, 10, 300)) == 1
 
 

@@ -434,3 +434,32 @@ def test_a_recipients_refusal_says_nothing_about_the_host():
 
 def test_the_queue_topic_is_the_one_the_store_publishes():
     assert QUEUE_TOPIC == -1
+
+
+async def test_one_of_twenty_destinations_that_hangs_delays_no_other(office: Office):
+    """It has the most waiting, came first, and never answers."""
+    hanging = Post(doors={"hangs.test": asyncio.Event()})
+    names = [f"u{n}@hangs.test" for n in range(200)]
+    for at in range(0, len(names), 10):
+        await enqueue(office, *names[at : at + 10])
+        for n in range(19):
+            await enqueue(office, f"u{at}@d{n}.test")
+    async with working(office, hanging, settings=QueueSettings(attempts=20)):
+        await until(lambda: hanging.delivered.total() == 19 * 20)
+        assert hanging.running["hangs.test"] == ConcurrencySettings().start
+        assert {address.partition("@")[2] for address in hanging.delivered} == {f"d{n}.test" for n in range(19)}
+        hanging.doors.pop("hangs.test").set()
+        await until(lambda: empty(office))
+
+
+def test_a_rate_limit_makes_it_slower_without_a_rest():
+    destination = Destination(ConcurrencySettings())
+    for _ in range(100):
+        destination.ended([DELIVERED], 0)
+    fast = destination.limit
+    limited = replace(DEFERRED, status="4.7.28", text="unusual rate of mail")
+    destination.ended([limited], 1)
+    assert destination.limit == fast / 2
+    for _ in range(10):
+        destination.ended([limited], 1)
+    assert (destination.limit, destination.resting(1)) == (1, None)

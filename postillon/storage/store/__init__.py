@@ -2,6 +2,7 @@
 
 from .emails import CopyResult, FlagResult
 from .filing import AppendItem
+from .queue import Chosen
 from .store import Rope, Store, owner_of
 
-__all__ = ["AppendItem", "CopyResult", "FlagResult", "Rope", "Store", "owner_of"]
+__all__ = ["AppendItem", "Chosen", "CopyResult", "FlagResult", "Rope", "Store", "owner_of"]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from ...model.ids import AccountId, BlobId, QueueId
 from ...model.plan import Enqueue
-from ...model.queue import QueueEntry, QueueState, QueueView
+from ...model.queue import QueueEntry, QueueState, QueueTotal, QueueView
 from ...seams import QUEUE_TOPIC, Row, Tx
 from ..db.dialect import ids
 from .envelopes import decode_envelope, decode_recipient, encode_envelope, encode_recipient, shown
@@ -20,6 +21,9 @@ from .filing import REF_QUEUE, refer
 from .mailboxes import REAP_FILE
 
 LANES = 64
+LOCAL = b"local"
+VIA = b"via:"
+"""How a destination begins that an administrator chose: `via:HOST:PORT`. No domain has a colon."""
 MAX_VISITED = 512
 """Destinations looked at in one lease."""
 
@@ -282,18 +286,95 @@ def stored(tx: Tx, queue_id: int) -> tuple[BlobId, int, bytes] | None:
     return (BlobId(row[0]), row[1], bytes(row[2])) if row else None
 
 
-def set_due(tx: Tx, queue_id: int | None, due: int) -> int:
-    """Make a message (or, with None, everything) that is not being attempted due at *due*; how many rows."""
-    where, values = ("", []) if queue_id is None else (" AND queue_id = ?", [queue_id])
-    changed = tx.run(f"UPDATE queue_recipient SET due = ? WHERE owner = 0{where}", due, *values)
+def totals(tx: Tx) -> list[QueueTotal]:
+    """What waits, by destination and state, the most first: one walk over an index, then a row for each."""
+    found = []
+    for lane, state, destination, count, due in tx.all(
+        "SELECT lane, state, destination, count(*), min(due) FROM queue_recipient GROUP BY lane, state, destination"
+    ):
+        row = tx.one(
+            "SELECT r.answer, r.attempts, m.made_at FROM queue_recipient r JOIN queue_message m ON m.queue_id = r.queue_id"
+            " WHERE r.lane = ? AND r.state = ? AND r.destination = ? ORDER BY r.due LIMIT 1",
+            lane,
+            state,
+            destination,
+        )
+        answer, attempts, made_at = row or (b"", 0, 0)
+        words = bytes(answer).decode("utf-8", "replace")
+        name = bytes(destination).decode()
+        found.append(QueueTotal(name, QueueState(state), int(count), int(due), int(attempts), int(made_at), words))
+    return sorted(found, key=lambda total: -total.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which rows an administrator means: a message, a destination, or all."""
+
+    queue_id: int | None = None
+    destination: str = ""
+
+    def where(self) -> tuple[str, tuple[object, ...]]:
+        if self.queue_id is not None:
+            return "queue_id = ?", (self.queue_id,)
+        if self.destination:
+            return "destination = ? AND lane = ?", (self.destination.encode(), lane_of(self.destination))
+        return "0 = 0", ()
+
+
+STEP = 2000
+"""Rows that one statement of the administrator's changes; `store` calls again until there are none left."""
+
+
+def set_due(tx: Tx, chosen: Chosen, due: int, *, earlier: bool) -> int:
+    """Bring forward to *due*, or (not *earlier*) put off until then, what waits and is not being attempted; how many rows."""
+    where, values = chosen.where()
+    changed = tx.run(
+        "UPDATE queue_recipient SET due = ? WHERE (queue_id, number) IN (SELECT queue_id, number FROM queue_recipient"
+        f" WHERE {where} AND state = 0 AND owner = 0 AND due {'>' if earlier else '<'} ? LIMIT ?)",
+        due,
+        *values,
+        due,
+        STEP,
+    )
     tx.wake(QUEUE_TOPIC)
     return changed
 
 
-def set_state(tx: Tx, queue_id: int, state: QueueState) -> int:
-    changed = tx.run("UPDATE queue_recipient SET state = ? WHERE queue_id = ?", int(state), queue_id)
+def set_state(tx: Tx, chosen: Chosen, state: QueueState) -> int:
+    """Hold or release. An attempt under way ends as it may."""
+    where, values = chosen.where()
+    changed = tx.run(
+        "UPDATE queue_recipient SET state = ? WHERE (queue_id, number) IN (SELECT queue_id, number FROM queue_recipient"
+        f" WHERE {where} AND state = ? LIMIT ?)",
+        int(state),
+        *values,
+        int(QueueState.WAITING if state is QueueState.HELD else QueueState.HELD),
+        STEP,
+    )
     tx.wake(QUEUE_TOPIC)
     return changed
+
+
+def reroute(tx: Tx, chosen: Chosen, target: str, due: int) -> int:
+    """Send those that wait by *target* (VIA and a next hop), or each by its own domain if that is empty; how many rows."""
+    where, values = chosen.where()
+    # Every row that is found changes, so the next step finds others.
+    unlike = "(destination < ? OR destination > ?) AND destination <> ?" if target else "destination >= ? AND destination < ?"
+    bounds = (target.encode(), target.encode(), LOCAL) if target else (VIA, VIA[:-1] + b";")
+    rows = tx.all(
+        f"SELECT queue_id, number, recipient FROM queue_recipient WHERE {where} AND owner = 0 AND {unlike}"
+        " ORDER BY queue_id, number LIMIT ?",
+        *values,
+        *bounds,
+        STEP,
+    )
+    changes = []
+    for queue_id, number, recipient in rows:
+        name = target or decode_recipient(bytes(recipient)).address.domain
+        changes.append((name.encode(), lane_of(name), due, queue_id, number))
+    tx.many("UPDATE queue_recipient SET destination = ?, lane = ?, due = ? WHERE queue_id = ? AND number = ?", changes)
+    tx.wake(QUEUE_TOPIC)
+    return len(changes)
 
 
 def drop(tx: Tx, queue_id: int, now: int) -> int:

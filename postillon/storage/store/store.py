@@ -17,7 +17,7 @@ from ...model.errors import DiskFull, NotFound, Refusal, TooLarge, Unavailable
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
 from ...model.mail import Changes, Email, Mailbox
 from ...model.plan import Body, File, Plan, Prepared, Receipt
-from ...model.queue import QueueEntry, QueueState, QueueView
+from ...model.queue import QueueEntry, QueueState, QueueTotal, QueueView
 from ...seams import BlobStore, Clock, Database, Row, Tx, Work
 from ..ids import IdSource
 from ..space import Space, octets_of, shrink
@@ -27,6 +27,7 @@ from .commit import accounts_of, commit
 from .emails import STEP, CopyResult, FlagResult, Operation
 from .filing import AppendItem, add_blob, add_email, charge, file, keyword_bits, place, take_uids
 from .mailboxes import Path
+from .queue import Chosen
 
 T = TypeVar("T")
 
@@ -452,13 +453,34 @@ class Store:
         blob, size, recipe = found
         return Rope(Octets.decode(recipe, size), blob)
 
-    async def queue_retry(self, queue_id: int | None) -> int:
-        """Make one message, or everything, due now; how many recipients."""
-        now = self._clock.now()
-        return await self._write(lambda tx: queue.set_due(tx, queue_id, now))
+    async def queue_totals(self) -> list[QueueTotal]:
+        """What waits, by destination and state, the most first."""
+        return await self.database.read(queue.totals)
 
-    async def queue_state(self, queue_id: int, state: QueueState) -> int:
-        return await self._write(lambda tx: queue.set_state(tx, queue_id, state))
+    async def queue_due(self, chosen: Chosen, due: int) -> int:
+        """Make what is chosen and waits due at *due*; how many recipients."""
+        count = await self._in_steps(lambda tx: queue.set_due(tx, chosen, due, earlier=True))
+        if due > self._clock.now():
+            count += await self._in_steps(lambda tx: queue.set_due(tx, chosen, due, earlier=False))
+        return count
+
+    async def queue_state(self, chosen: Chosen, state: QueueState) -> int:
+        """Hold, or release; how many recipients were not so before."""
+        return await self._in_steps(lambda tx: queue.set_state(tx, chosen, state))
+
+    async def queue_reroute(self, chosen: Chosen, target: str) -> int:
+        """Send what is chosen by *target*, or by its own domain if that is empty, from now on; how many recipients."""
+        now = self._clock.now()
+        return await self._in_steps(lambda tx: queue.reroute(tx, chosen, target, now))
+
+    async def _in_steps(self, work: Work[int]) -> int:
+        """*work* changes a bounded number of rows and says how many, until there are none left."""
+        total = 0
+        while changed := await self._write(work, heavy=True):
+            total += changed
+            if changed < queue.STEP:
+                break
+        return total
 
     async def queue_drop(self, queue_id: int) -> int:
         now = self._clock.now()
@@ -579,4 +601,4 @@ def _append(
     return uidvalidity, [Uid(first + n) for n in range(len(items))]
 
 
-__all__ = ["AppendItem", "CopyResult", "FlagResult", "Rope", "Store", "owner_of"]
+__all__ = ["AppendItem", "Chosen", "CopyResult", "FlagResult", "Rope", "Store", "owner_of"]

@@ -1,0 +1,67 @@
+"""`postillon queue` over a running server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..relay.sink import Conversation, Sink
+from .running import Dev, dev
+
+pytestmark = pytest.mark.real
+
+ALICE = "alice@example.test"
+
+
+def asked(server: Dev, *words: str) -> Any:
+    done = server.command("queue", *words, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def totals(server: Dev) -> dict[str, Any]:
+    return {row["destination"]: row for row in asked(server, "totals")}
+
+
+def until(server: Dev, done: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.1)
+
+
+async def test_an_operator_sees_why_holds_reschedules_and_reroutes(tmp_path: Path):
+    def grey(conversation: Conversation, command: bytes) -> str:
+        return "451 4.7.1 Greylisted, try again in 20 minutes" if command.startswith(b"RCPT") else ""
+
+    async with Sink(script=grey) as sink, Sink() as other:
+
+        def journey() -> None:
+            with dev(tmp_path, "--route", f"there.test=127.0.0.1:{sink.port}", "--workers", "2") as server:
+                server.send(ALICE, "bob@there.test", "one")
+                server.send(ALICE, "carol@there.test", "two")
+                until(server, lambda: all(row["attempts"] for row in asked(server, "list")))
+                row = totals(server)["there.test"]
+                assert (row["recipients"], row["cause"], row["state"]) == (2, "greylisted", "waiting")
+                assert 19 * 60 < row["due"] - time.time() <= 20 * 60 + 10
+                assert "greylisted" in server.command("queue", "totals").stdout
+                assert asked(server, "hold", "--destination", "there.test") == {"recipients": 2}
+                assert totals(server)["there.test"]["state"] == "held"
+                assert asked(server, "release", "--all") == {"recipients": 2}
+                assert asked(server, "reschedule", "--all", "--in", "60") == {"recipients": 2}
+                assert 59 * 60 < totals(server)["there.test"]["due"] - time.time() <= 3600
+                assert asked(server, "reroute", "--all", "--via", f"127.0.0.1:{other.port}") == {"recipients": 2}
+                until(server, lambda: asked(server, "totals") == [])
+                assert server.command("queue", "reroute", "--all", "--via", "no host").returncode != 0
+                assert server.command("queue", "hold").returncode != 0
+
+        await asyncio.to_thread(journey)
+        assert sorted(received.rcpts[0] for received in other.received) == [
+            b"RCPT TO:<bob@there.test>",
+            b"RCPT TO:<carol@there.test>",
+        ]
