@@ -92,7 +92,8 @@ def status(report: email.message.EmailMessage) -> email.message.Message:
 def test_there_and_back_over_tls(offices: Offices):
     offices.alice.submit(["bob@south.test"], "there", "Grüße\n")
     there = offices.bob.wait_for(b"Subject: there")
-    assert there.startswith(b"Return-Path: <alice@north.test>\r\nReceived: from north.test (")
+    assert there.startswith(b"Return-Path: <alice@north.test>\r\nAuthentication-Results: south.test;")
+    assert b"\r\nReceived: from north.test (" in there
     assert there.count(b"\r\nReceived: ") == 2
     assert re.search(rb"from north\.test \([^)]*127\.0\.0\.\d[^)]*\)[^;]* with ESMTPS", there)
     offices.bob.submit(["alice@north.test"], "and back")
