@@ -28,9 +28,17 @@ AUTHENTICATED = (
     b"STATUS=DELETED",  # RFC 9208
     b"OBJECTID",  # RFC 8474
     b"SAVEDATE",  # RFC 8514
+    b"PREVIEW",  # RFC 8970
+    b"REPLACE",  # RFC 8508
+    b"UTF8=ACCEPT",  # RFC 9755
+    b"LANGUAGE",  # RFC 5255
+    b"UNAUTHENTICATE",  # RFC 8437
+    b"UIDBATCHES",
+    b"QUOTA",  # RFC 9208
+    b"QUOTA=RES-STORAGE",
 )
 
-ENABLEABLE = ("CONDSTORE", "QRESYNC", "IMAP4REV2")
+ENABLEABLE = ("CONDSTORE", "QRESYNC", "IMAP4REV2", "UTF8=ACCEPT")
 """What ENABLE turns on, in the capitals of the engine."""
 
 SPELLED = {"IMAP4REV2": b"IMAP4rev2"}
@@ -46,5 +54,7 @@ def before_login(*, mechanisms: tuple[str, ...], starttls: bool) -> tuple[bytes,
     return (*words, *(b"AUTH=" + name.encode() for name in mechanisms))
 
 
-def after_login(*, append_limit: int) -> tuple[bytes, ...]:
-    return (*ALWAYS, *AUTHENTICATED, b"APPENDLIMIT=%d" % append_limit)  # RFC 7889
+def after_login(*, append_limit: int, compressed: bool = False) -> tuple[bytes, ...]:
+    """*compressed*: COMPRESS is in force (RFC 4978 §3: then it is not offered)."""
+    words = (*ALWAYS, *AUTHENTICATED, b"APPENDLIMIT=%d" % append_limit)  # RFC 7889
+    return words if compressed else (*words, b"COMPRESS=DEFLATE")

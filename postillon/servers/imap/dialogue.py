@@ -13,6 +13,7 @@ from ...net.stream import Stream
 from ...protocols.imap.events import Continue, Event
 from ...protocols.imap.server import ServerEngine
 from .answers import Goodbye
+from .compression import BrokenStream, Compression
 
 FLUSH_AT = 64 << 10
 """Octets gathered before `breathe` sends them."""
@@ -62,12 +63,15 @@ class Alarm:
 class Dialogue:
     """One connection: a stream, the engine that reads it, and what is to be written."""
 
-    __slots__ = ("_out", "_size", "alarm", "engine", "stream")
+    __slots__ = ("_flushing", "_out", "_size", "alarm", "compression", "engine", "stream")
 
     def __init__(self, stream: Stream, engine: ServerEngine) -> None:
         self.stream = stream
         self.engine = engine
         self.alarm = Alarm()
+        self.compression: Compression | None = None
+        """RFC 4978, once it is in force."""
+        self._flushing = False
         self._out: list[bytes] = []
         self._size = 0
 
@@ -81,6 +85,10 @@ class Dialogue:
                 if not isinstance(event, Continue):
                     return event
                 self.write(event.response)
+            if self.compression is not None and self.compression.has_more:
+                self.engine.receive(self._inflated(self.compression))
+                await asyncio.sleep(0)
+                continue
             await self.flush()
             try:
                 data = await self.stream.receive(alarm, timeout_s if wake_after_s is None else wake_after_s)
@@ -94,7 +102,17 @@ class Dialogue:
                 return None
             if not data:
                 raise Hangup
-            self.engine.receive(data)
+            if self.compression is None:
+                self.engine.receive(data)
+            else:
+                self.compression.feed(data)
+
+    @staticmethod
+    def _inflated(compression: Compression) -> bytes:
+        try:
+            return compression.step()
+        except BrokenStream:
+            raise Goodbye("Compressed data is broken") from None
 
     def write(self, data: bytes) -> None:
         """Gather *data*, one or more whole lines."""
@@ -115,8 +133,28 @@ class Dialogue:
         """Send what has gathered, as fast as the client takes it. Raises Hangup."""
         if not self._out:
             return
-        out, self._out, self._size = self._out, [], 0
+        self._flushing = True
         try:
-            await self.stream.send(out)
+            while self._out:
+                out, self._out, self._size = self._out, [], 0
+                if self.compression is None:
+                    await self.stream.send(out)
+                else:
+                    await self._send_deflated(self.compression, b"".join(out))
         except OSError as error:  # TimeoutError too: a client that takes nothing for minutes
             raise Hangup from error
+        finally:
+            self._flushing = False
+
+    async def _send_deflated(self, compression: Compression, data: bytes) -> None:
+        for at in range(0, len(data), FLUSH_AT):
+            await self.stream.send(compression.deflate(data[at : at + FLUSH_AT]))
+            await asyncio.sleep(0)
+
+    def send_now(self, line: bytes) -> None:
+        """Write a whole line without waiting, behind whatever has gathered: for who is not the one that answers."""
+        self.write(line)
+        if self._flushing:
+            return  # it takes this along
+        out, self._out, self._size = b"".join(self._out), [], 0
+        self.stream.write(out if self.compression is None else self.compression.deflate(out))

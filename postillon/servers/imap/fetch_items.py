@@ -37,7 +37,7 @@ class Level(IntEnum):
 class Batch:
     """Messages that are answered together; all columns run parallel."""
 
-    __slots__ = ("_overviews", "_unpacked", "emails", "keywords", "narrow", "octets", "slots", "uids", "view")
+    __slots__ = ("_overviews", "_unpacked", "emails", "keywords", "narrow", "octets", "previews", "slots", "uids", "view")
 
     def __init__(self, view: View, keywords: Keywords, slots: Sequence[int]) -> None:
         self.view = view
@@ -50,6 +50,8 @@ class Batch:
         self.emails: list[Email] = []
         self.octets: dict[bytes, list[bytes]] = {}
         """Values of sections by their labels."""
+        self.previews: list[bytes] = []
+        """Values of PREVIEW."""
         self._overviews: list[bytes] = []
         self._unpacked: list[tuple[bytes, bytes, bytes]] = []
 
@@ -110,6 +112,8 @@ _ATTRIBUTES: dict[Attribute, tuple[Level, bytes, Column]] = {
     Attribute.SAVEDATE: (Level.NARROW, b"SAVEDATE %b", lambda batch: [date_time(row[3], 0) for row in batch.narrow]),
     Attribute.EMAILID: (Level.NARROW, b"EMAILID (%b)", lambda batch: [email_id(row[4]) for row in batch.narrow]),
     Attribute.THREADID: (Level.NARROW, b"THREADID (%b)", lambda batch: [thread_id(row[5]) for row in batch.narrow]),
+    Attribute.PREVIEW: (Level.OCTETS, b"PREVIEW %b", lambda batch: batch.previews),
+    Attribute.PREVIEW_LAZY: (Level.OCTETS, b"PREVIEW %b", lambda batch: batch.previews),
     Attribute.ENVELOPE: (Level.WIDE, b"ENVELOPE %b", lambda batch: batch.overviews(0)),
     Attribute.BODYSTRUCTURE: (Level.WIDE, b"BODYSTRUCTURE %b", lambda batch: batch.overviews(1)),
     Attribute.BODY: (Level.WIDE, b"BODY %b", lambda batch: batch.overviews(2)),
@@ -142,10 +146,18 @@ class Plan:
     @property
     def is_headers(self) -> bool:
         """The sections are lists of header fields, whole ones: their values are worth keeping."""
-        return bool(self.sections) and all(
-            section.kind in (Kind.FIELDS, Kind.FIELDS_NOT) and section.partial is None and not section.part
-            for section in self.sections
+        return (
+            bool(self.sections)
+            and not self.needs_previews
+            and all(
+                section.kind in (Kind.FIELDS, Kind.FIELDS_NOT) and section.partial is None and not section.part
+                for section in self.sections
+            )
         )
+
+    @property
+    def needs_previews(self) -> bool:
+        return Attribute.PREVIEW in self.attributes or Attribute.PREVIEW_LAZY in self.attributes
 
     @property
     def needs_flags(self) -> bool:

@@ -16,6 +16,7 @@ from ...log import Log
 from ...model.account import Account, AccountState, Principal
 from ...model.envelope import Client
 from ...model.errors import NotFound, Refusal
+from ...model.ids import AccountId
 from ...net.stream import Stream
 from ...net.tls import ServerTls
 from ...protocols.imap import responses
@@ -32,6 +33,9 @@ from .snapshots import Snapshots
 
 log = Log("imap")
 
+
+NOBODY = Principal(AccountId(0))
+"""Who has not logged in. (Without an account it would be the server itself.)"""
 
 @dataclass(frozen=True, slots=True)
 class ImapSettings:
@@ -114,7 +118,7 @@ class Session:
         )
         self.log = log.bind(session=name)
         self.account: Account | None = None
-        self.principal = Principal(None)
+        self.principal = NOBODY
         self.selected: Selected | None = None
         self.enabled: set[str] = set()
         self.failures = 0
@@ -173,9 +177,11 @@ class Session:
     def capabilities(self) -> bytes:
         """The words, without `CAPABILITY`."""
         if self.account is not None:
-            words = capability.after_login(append_limit=self.server.settings.append_limit)
+            words = capability.after_login(
+                append_limit=self.server.settings.append_limit, compressed=self.dialogue.compression is not None
+            )
         else:
-            starttls = self.server.tls is not None and self.client.tls is None
+            starttls = self.server.tls is not None and self.client.tls is None and self.dialogue.compression is None
             words = capability.before_login(mechanisms=self.mechanisms(), starttls=starttls)
         return b" ".join(words)
 
@@ -318,6 +324,17 @@ class Session:
     def restart(self) -> None:
         """TLS is there: everything from the beginning (RFC 9051 §6.2.1), but no second greeting."""
         self.dialogue.engine = ServerEngine()
+    def forget(self) -> None:
+        """RFC 8437: as if nobody had logged in yet. TLS and compression stay."""
+        self.leave()
+        self.dialogue.alarm.clear()
+        self.account, self.principal = None, NOBODY
+        self.client = replace(self.client, account=None, login="")
+        self.log = log.bind(session=self.client.session)
+        self.enabled.clear()
+        self._started = self.now()
+        self.dialogue.engine.authenticated = self.dialogue.engine.utf8 = False
+
         self.client = replace(self.client, tls=self.stream.tls)
         self.enabled.clear()
 

@@ -157,6 +157,11 @@ class Store:
         _check(principal, account)
         await self.database.write(lambda tx: mailboxes.subscribe(tx, account, path, on), (account,))
 
+    async def deleted_size(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> int:
+        """Octets of the messages marked \\Deleted."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: emails.deleted_size(tx, account, mailbox))
+
     async def subscriptions(self, principal: Principal, account: AccountId) -> set[Path]:
         """Subscribed names, whether or not there is such a mailbox."""
         _check(principal, account)
@@ -529,7 +534,7 @@ class Store:
         self.space.look()
         is_low = self.space.is_low
 
-        def work(tx: Tx) -> tuple[int, list[BlobId]]:
+        def work(tx: Tx) -> tuple[int, list[BlobId], list[int]]:
             for key in confirmed:
                 tx.run("DELETE FROM accepted WHERE key = ?", key)
             janitor.forget(tx, now - FORGET_ACCEPTED_S)

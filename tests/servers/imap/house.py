@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,7 @@ class Client:
         self.writer = writer
         self.greeting = ""
         self.count = 0
+        self.coded: Callable[[bytes], bytes] | None = None
 
     async def response(self) -> bytes:
         """One response without its last CRLF; b"" at the end of the connection."""
@@ -113,7 +115,8 @@ class Client:
             return whole.removesuffix(b"\r\n")
 
     def send(self, data: str | bytes) -> None:
-        self.writer.write(data.encode() if isinstance(data, str) else data)
+        octets = data.encode() if isinstance(data, str) else data
+        self.writer.write(octets if self.coded is None else self.coded(octets))
 
     async def command(self, text: str | bytes, *literals: bytes) -> list[bytes]:
         """Send a command; the responses to it, the tagged one last (without the tag). *literals* follow at each `+`."""
@@ -155,6 +158,19 @@ class Client:
 
     async def start_tls(self, ca: Path) -> None:
         await self.writer.start_tls(ssl.create_default_context(cafile=str(ca)), server_hostname="localhost")
+
+    def deflate(self) -> None:
+        """From now on both directions are compressed (RFC 4978)."""
+        plain, inflate, deflate = asyncio.StreamReader(), zlib.decompressobj(-15), zlib.compressobj(6, zlib.DEFLATED, -15)
+        raw, self.reader = self.reader, plain
+
+        async def pump() -> None:
+            while data := await raw.read(65536):
+                plain.feed_data(inflate.decompress(data))
+            plain.feed_eof()
+
+        self.pump = asyncio.create_task(pump())
+        self.coded = lambda data: deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH)
 
     async def close(self) -> None:
         self.writer.close()

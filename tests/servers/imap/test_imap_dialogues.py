@@ -4,6 +4,7 @@ A file reads like the examples of the RFCs:
 
     # why, and which section                       a comment
     @ login                                        C logs in as alice (on 127.0.0.1, in the clear)
+    @ deflate                                      C compresses from here on
     @ put simple [\\Seen $Label]                    a message of MESSAGES arrives in INBOX
     @ second                                       D logs in as alice, too
     C: a1 SELECT INBOX                             the client says (CRLF is added); D: the other client
@@ -64,6 +65,8 @@ class Player:
                 self.clients["C"] = await self.house.client()
             case ["second"]:
                 self.clients["D"] = await self.house.client()
+            case ["deflate"]:
+                self.clients["C"].deflate()
             case ["put", name, *flags]:
                 found = [flag.strip("[]").encode() for flag in flags]
                 bits = sum(SYSTEM_FLAGS[flag] for flag in found if flag in SYSTEM_FLAGS)

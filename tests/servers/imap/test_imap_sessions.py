@@ -279,5 +279,14 @@ DIALOGUES = {
     "OBJECTID": "rfc8474_objectid",
     "SAVEDATE": "rfc8474_objectid",
     "APPENDLIMIT": "rfc9051_append",
+    "PREVIEW": "rfc8970_preview",
+    "REPLACE": "rfc8508_replace",
+    "UTF8=ACCEPT": "rfc9755_utf8",
+    "LANGUAGE": "rfc5255_language",
+    "UNAUTHENTICATE": "rfc8437_unauthenticate",
+    "UIDBATCHES": "uidbatches",
+    "QUOTA": "rfc9208_quota",
+    "QUOTA=RES-STORAGE": "rfc9208_quota",
+    "COMPRESS=DEFLATE": "rfc4978_compress",
 }
 """Capability (AUTH for all mechanisms) -> the dialogue that shows it."""

@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from ....protocols.imap import commands as asked
+from ....protocols.imap import extension_commands as extended
 from ....protocols.imap.commands import Request
-from . import append, basic, copy, expunge, fetch, idle, listing, login, mailboxes, search, select, store
+from . import (
+    append,
+    basic,
+    compress,
+    copy,
+    expunge,
+    fetch,
+    idle,
+    listing,
+    login,
+    mailboxes,
+    quota,
+    search,
+    select,
+    store,
+    various,
+)
 from .rule import Answer, Rule, Silent, Where
 
 TABLE: dict[type[Request], Rule] = {
@@ -36,6 +53,13 @@ TABLE: dict[type[Request], Rule] = {
     asked.Store: Rule(store.store, Where.SELECTED),
     asked.Copy: Rule(copy.copy, Where.SELECTED),
     asked.Move: Rule(copy.move, Where.SELECTED),
+    asked.Compress: Rule(compress.compress, Where.INSIDE),
+    asked.Unauthenticate: Rule(various.unauthenticate, Where.INSIDE),
+    extended.Language: Rule(various.language, Where.ANY),
+    extended.UidBatches: Rule(various.uidbatches, Where.SELECTED),
+    extended.GetQuota: Rule(quota.getquota, Where.INSIDE),
+    extended.GetQuotaRoot: Rule(quota.getquotaroot, Where.INSIDE),
+    extended.SetQuota: Rule(quota.setquota, Where.INSIDE),
 }
 """APPEND is not here: it begins with an event of its own (`append.append_start`)."""
 

@@ -1,4 +1,5 @@
-"""APPEND (RFC 9051 §6.3.12), of several messages too (RFC 3502), with APPENDUID (RFC 4315) and APPENDLIMIT (RFC 7889).
+"""APPEND (RFC 9051 §6.3.12), of several messages too (RFC 3502), with APPENDUID (RFC 4315) and APPENDLIMIT (RFC 7889); the
+way in of REPLACE (RFC 8508).
 
 What would be refused is refused before the client sends it: the mailbox, the size and the quota are looked at before `+`.
 Octets go to the spool as they come; all messages of one command are filed in one transaction.
@@ -15,12 +16,13 @@ from ....message.prepare import prepare
 from ....model.errors import OverQuota, TooLarge
 from ....model.mail import Mailbox
 from ....model.plan import Body, Prepared
-from ....protocols.imap.commands import Append, AppendMessage, LiteralPart
+from ....protocols.imap.commands import Append, AppendMessage, LiteralPart, Replace
 from ....protocols.imap.events import AppendStart, Command, LiteralChunk, LiteralEnd, LiteralStart, ProtocolError
 from ....protocols.imap.response_codes import append_uid
 from ....storage.spool import Spool
 from ....storage.store import AppendItem
-from ..answers import BadCommand, No
+from ..answers import No
+from . import replace
 from .mailboxes import target
 from .rule import Silent
 from .store import flags_and_keywords
@@ -62,6 +64,8 @@ class Arriving:
     mailbox: Mailbox
     room: int
     """Octets left of the quota."""
+    replaced: int = 0
+    """The uid of the message that REPLACE is for."""
     bodies: list[Body] = field(default_factory=list)
     spools: list[Spool] = field(default_factory=list)
 
@@ -78,7 +82,7 @@ async def append_start(session: Session, start: AppendStart) -> bytes | None:
         raise
 
 
-async def _take_in(session: Session, start: AppendStart, spools: list[Spool]) -> tuple[Arriving, Append]:
+async def _take_in(session: Session, start: AppendStart, spools: list[Spool]) -> tuple[Arriving, Append | Replace]:
     try:
         arriving = await _admit(session, start)
         arriving.spools = spools
@@ -92,14 +96,13 @@ async def _take_in(session: Session, start: AppendStart, spools: list[Spool]) ->
 
 
 async def _admit(session: Session, start: AppendStart) -> Arriving:
-    if not isinstance(start.request, Append):
-        raise BadCommand(f"{start.name} is not supported")
+    uid, size = await replace.replaced(session, start.request) if isinstance(start.request, Replace) else (0, 0)
     mailbox = await target(session, start.request.mailbox)
     account = await session.server.directory.account(session.owner.id)
-    return Arriving(mailbox, account.quota - account.used)
+    return Arriving(mailbox, account.quota - account.used + size, replaced=uid)
 
 
-async def _receive(session: Session, arriving: Arriving) -> Append:
+async def _receive(session: Session, arriving: Arriving) -> Append | Replace:
     """Take all messages in, up to the whole command. Raises Silent if the engine had to answer."""
     dialogue = session.dialogue
     while True:
@@ -115,7 +118,7 @@ async def _receive(session: Session, arriving: Arriving) -> Append:
             arriving.bodies.append(body)
             arriving.room -= body.size
         elif isinstance(event, Command):
-            assert isinstance(event.request, Append)
+            assert isinstance(event.request, Append | Replace)
             return event.request
         else:
             assert isinstance(event, ProtocolError)
@@ -153,7 +156,11 @@ async def _literal(session: Session, spool: Spool) -> Body:
             raise Silent
 
 
-async def _file(session: Session, arriving: Arriving, request: Append) -> bytes:
+async def _file(session: Session, arriving: Arriving, request: Append | Replace) -> bytes:
+    if isinstance(request, Replace):
+        assert request.message is not None
+        item = await _item(session, request.message, arriving.bodies[0])
+        return await replace.file(session, arriving.replaced, arriving.mailbox, item)
     items = [await _item(session, *pair) for pair in zip(request.messages, arriving.bodies, strict=True)]
     box = arriving.mailbox
     uidvalidity, uids = await session.store.append(session.principal, box.account, box.id, items)

@@ -49,7 +49,7 @@ async def starttls(session: Session, command: Command, request: StartTls) -> byt
     if session.client.tls is not None:
         session.dialogue.engine.resume()
         raise BadCommand("TLS is active already")
-    if session.server.tls is None:
+    if session.server.tls is None or session.dialogue.compression is not None:
         session.dialogue.engine.resume()
         raise BadCommand("STARTTLS is not offered")
     dialogue = session.dialogue
@@ -78,7 +78,7 @@ async def enable(session: Session, command: Command, request: Enable) -> bytes |
     session.enabled.update(fresh)
     if "QRESYNC" in fresh:
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.2.3
-    if "IMAP4REV2" in fresh:
+    if session.utf8:
         session.dialogue.engine.utf8 = True
     words = b"".join(b" " + SPELLED.get(name, name.encode()) for name in fresh)
     session.dialogue.write(b"* ENABLED%b\r\n" % words)

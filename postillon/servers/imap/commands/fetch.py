@@ -18,6 +18,7 @@ from ....protocols.imap.fetch_attributes import Attribute, FetchAttribute
 from ....protocols.imap.sequence import SavedResult, SequenceSet
 from ..answers import BadCommand, No
 from ..fetch_items import Batch, Level, Plan, plan_of
+from ..previews import add_previews
 from ..selected import Selected
 from ..vanished import gone_earlier
 from .fetch_octets import send_octets
@@ -99,6 +100,8 @@ async def _send(session: Session, selected: Selected, slots: array[int], attribu
         if chosen.is_headers and await _from_cache(session, selected, batch, chosen):
             continue
         missing |= await _read(session, selected, batch, chosen.level)
+        if chosen.needs_previews:
+            await add_previews(session, batch)
         if chosen.sections:
             await send_octets(session, batch, chosen, selected.loaded.key)
         else:

@@ -81,6 +81,7 @@ async def send_octets(session: Session, batch: Batch, plan: Plan, mailbox: Key) 
 def _cut(batch: Batch, start: int, stop: int) -> Batch:
     part = Batch(batch.view, batch.keywords, batch.slots[start:stop])
     part.take_emails(batch.emails[start:stop])
+    part.previews = batch.previews[start:stop]
     return part
 
 

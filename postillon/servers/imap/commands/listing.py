@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Path = tuple[str, ...]
 Matches = Callable[[Path], bool]
 
+NAMESPACE = b'* NAMESPACE (("" "/")) NIL NIL\r\n'
+
 MAX_WILDCARDS = 10
 """In one pattern, runs counted as one: a pattern must not cost more than a name is worth."""
 
@@ -89,7 +91,7 @@ async def list_(session: Session, command: Command, request: List) -> bytes | No
         if name.path in chosen or name.path in above:
             session.dialogue.write(_line(session, name, request, child_info=name.path in above))
             if request.return_status and name.mailbox is not None and name.mailbox.selectable:
-                session.dialogue.write(status_line(session, name.mailbox, request.return_status))
+                session.dialogue.write(await status_line(session, name.mailbox, request.return_status))
     return None
 
 
@@ -137,7 +139,7 @@ def _below(path: Path, other: Path) -> bool:
 
 
 async def namespace(session: Session, command: Command, request: Namespace) -> bytes | None:
-    session.dialogue.write(b'* NAMESPACE (("" "/")) NIL NIL\r\n')
+    session.dialogue.write(NAMESPACE)
     return None
 
 
@@ -145,7 +147,7 @@ async def status(session: Session, command: Command, request: Status) -> bytes |
     mailbox = await find(session, request.mailbox)
     if StatusAttribute.HIGHESTMODSEQ in request.attributes:
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.1: asking for it enables it
-    session.dialogue.write(status_line(session, mailbox, request.attributes))
+    session.dialogue.write(await status_line(session, mailbox, request.attributes))
     return None
 
 
@@ -162,12 +164,17 @@ _VALUES: dict[StatusAttribute, Callable[[Mailbox], bytes]] = {
 }
 
 
-def status_line(session: Session, mailbox: Mailbox, attributes: Iterable[StatusAttribute]) -> bytes:
-    """RFC 9051 §7.3.4, from the mailbox row alone. Raises BadCommand for what we do not offer."""
+async def status_line(session: Session, mailbox: Mailbox, attributes: Iterable[StatusAttribute]) -> bytes:
+    """RFC 9051 §7.3.4, from the mailbox row alone, but for DELETED-STORAGE. Raises BadCommand for what we do not offer."""
     values = []
     for attribute in attributes:
         if attribute is StatusAttribute.APPENDLIMIT:
             value = b"%d" % session.server.settings.append_limit
+        elif attribute is StatusAttribute.DELETED_STORAGE:
+            # RFC 9208 §4.1.4. Looked at only where there is something to look at.
+            store, account = session.store, mailbox.account
+            size = await store.deleted_size(session.principal, account, mailbox.id) if mailbox.deleted else 0
+            value = b"%d" % size
         elif attribute in _VALUES:
             value = _VALUES[attribute](mailbox)
         else:

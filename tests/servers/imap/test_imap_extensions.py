@@ -1,0 +1,187 @@
+"""What the dialogues of the extensions cannot show: limits, compression, previews of odd messages, atomic changes."""
+
+from __future__ import annotations
+
+import random
+import zlib
+
+import pytest
+
+from postillon.model.account import SERVER
+from postillon.servers.imap.compression import STEP, BrokenStream, Compression
+from postillon.servers.imap.previews import CHARACTERS, shorten
+from postillon.servers.imap.session import NOBODY
+
+from .house import PASSWORD, SIMPLE, Client, House
+
+
+def deflated(data: bytes) -> bytes:
+    coder = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return coder.compress(data) + coder.flush(zlib.Z_SYNC_FLUSH)
+
+
+async def compressed(house: House) -> Client:
+    client = await house.client()
+    await client.ok("COMPRESS DEFLATE")
+    client.deflate()
+    return client
+
+
+# --- COMPRESS ------------------------------------------------------------------------------------------------------
+
+
+def test_a_bomb_is_inflated_a_step_at_a_time():
+    layer = Compression()
+    layer.feed(deflated(b"x" * 50_000_000))
+    total = 0
+    while layer.has_more:
+        found = layer.step()
+        assert len(found) <= STEP
+        total += len(found)
+    assert total == 50_000_000
+
+
+def test_what_comes_in_single_octets_is_inflated_whole():
+    layer, rng = Compression(), random.Random(1)
+    text = bytes(rng.choices(b"abcdefgh \r\n", k=20_000))
+    found = b""
+    for octet in deflated(text):
+        layer.feed(bytes((octet,)))
+        while layer.has_more:
+            found += layer.step()
+    assert found == text
+
+
+def test_noise_and_an_end_of_the_stream_are_errors():
+    layer = Compression()
+    layer.feed(b"\xff\xff\xff\xff not deflated")
+    with pytest.raises(BrokenStream):
+        layer.step()
+    layer, coder = Compression(), zlib.compressobj(9, zlib.DEFLATED, -15)
+    layer.feed(coder.compress(b"bye") + coder.flush())
+    with pytest.raises(BrokenStream):
+        layer.step()
+
+
+async def test_a_compressed_line_without_end_is_refused_and_read_over(house: House):
+    client = await compressed(house)
+    client.send(b"x" * 30_000_000 + b"\r\n")
+    assert (await client.response()).startswith(b"* BAD")
+    await client.ok("NOOP")
+
+
+async def test_long_answers_and_literals_pass_through_compression(house: House):
+    text = bytes(random.Random(2).choices(b"abcdefghijklmnop \n", k=700_000)).replace(b"\n", b"\r\n")
+    client = await compressed(house)
+    await client.append(SIMPLE + text)
+    await client.ok("SELECT INBOX")
+    (line,) = await client.ok("FETCH 1 BODY.PEEK[]")
+    assert line.endswith(SIMPLE + text + b")")
+    for _ in range(20):
+        await client.ok("NOOP")
+
+
+async def test_noise_after_compress_is_told_and_closes(house: House):
+    client = await house.client()
+    await client.ok("COMPRESS DEFLATE")
+    client.send(b"a NOOP\r\n\xff\xff\xff\xff")
+    client.deflate()
+    assert (await client.response()).startswith(b"* BYE")
+    assert await client.response() == b""
+
+
+async def test_plaintext_sent_along_with_compress_is_never_heard(house: House):
+    client = await house.client()
+    client.send(b"a COMPRESS DEFLATE\r\nb NOOP\r\n")
+    assert await client.response() == b""
+
+
+# --- UNAUTHENTICATE ------------------------------------------------------------------------------------------------
+
+
+async def test_before_login_nobody_is_somebody_without_rights(house: House):
+    assert NOBODY.account is not None
+    assert not NOBODY.may(house.alice.id)
+
+
+async def test_after_unauthenticate_news_of_the_old_account_are_not_told(house: House):
+    client = await house.client(select="INBOX")
+    await client.ok("UNAUTHENTICATE")
+    await house.put(SIMPLE)
+    await client.ok(f'LOGIN bob@example.test "{PASSWORD}"')
+    assert await client.ok("NOOP") == []
+    assert b"* 0 EXISTS" in await client.ok("SELECT INBOX")
+    await house.directory.suspend("alice@example.test")
+    await client.ok("NOOP")
+
+
+# --- REPLACE -------------------------------------------------------------------------------------------------------
+
+
+async def test_replace_frees_what_it_replaces(house: House):
+    await house.put(SIMPLE * 10)
+    await house.directory.set_quota("alice@example.test", len(SIMPLE) * 12)
+    client = await house.client(select="INBOX")
+    assert b"OVERQUOTA" in await client.append(SIMPLE * 5)
+    *told, tagged = await client.command(f"REPLACE 1 INBOX {{{len(SIMPLE) * 11}}}", SIMPLE * 11 + b"\r\n")
+    assert tagged.startswith(b"OK"), tagged
+    assert told[1:] == [b"* 1 EXPUNGE", b"* 1 EXISTS"]
+    *_, tagged = await client.command(f"REPLACE 1 INBOX {{{len(SIMPLE) * 13}}}", SIMPLE * 13 + b"\r\n")
+    assert tagged.startswith(b"NO [OVERQUOTA]")
+    assert (await house.mailbox()).total == 1
+
+
+async def test_replace_of_what_another_expunged_stores_nothing(house: House):
+    await house.put(SIMPLE, SIMPLE)
+    client = await house.client(select="INBOX")
+    client.send(b"r REPLACE 1 Archive {%d}\r\n" % len(SIMPLE))
+    assert (await client.response()).startswith(b"+")
+    box = await house.mailbox()
+    await house.store.remove(SERVER, house.alice.id, box.id, [1])
+    client.send(SIMPLE + b"\r\n")
+    *told, tagged = await client.until(b"r")
+    assert tagged.startswith(b"NO [EXPUNGEISSUED]")
+    assert told == [b"* 1 EXPUNGE"]
+    assert (await house.mailbox("Archive")).total == 0
+    assert (await house.mailbox()).total == 1
+
+
+# --- UIDBATCHES ----------------------------------------------------------------------------------------------------
+
+
+async def test_batches_have_the_size_asked_for(house: House):
+    await house.put(*[b"Subject: x\r\n\r\n"] * 1203)
+    box = await house.mailbox()
+    await house.store.remove(SERVER, house.alice.id, box.id, [2, 700, 1203])
+    client = await house.client(select="INBOX")
+    assert await client.ok("UIDBATCHES 500") == [b'* UIDBATCHES (TAG "t3") 1202:703,702:202,201:1']
+    assert await client.ok("UIDBATCHES 500 2:3") == [b'* UIDBATCHES (TAG "t4") 702:202,201:1']
+    assert await client.ok("UIDBATCHES 2000") == [b'* UIDBATCHES (TAG "t5") 1202:1']
+
+
+# --- PREVIEW -------------------------------------------------------------------------------------------------------
+
+
+def test_a_preview_ends_at_a_word_and_has_no_controls():
+    assert shorten("a b\x00\x1bc") == "a bc"
+    assert shorten("word " * 100) == ("word " * 40).strip()
+    assert len(shorten("x" * 1000)) == CHARACTERS
+
+
+async def test_previews_of_odd_messages(house: House):
+    html = b"Content-Type: text/html\r\n\r\n<style>p {}</style><p>Dear <b>Ann</b></p>"
+    empty = b"Subject: nothing\r\n\r\n"
+    attached = b"Content-Type: application/pdf\r\n\r\nxxx"
+    quoted = b"Subject: x\r\n\r\n> you said\r\n> this\r\nNo.\r\n"
+    coded = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nR3LDvMOfZQ==\r\n"
+    long = b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + "ü".encode() * 10_000
+    await house.put(html, empty, attached, quoted, coded, long)
+    client = await house.client(select="INBOX")
+    lines = await client.ok("FETCH 1:* PREVIEW")
+    assert lines[0] == b'* 1 FETCH (PREVIEW "Dear Ann")'
+    assert lines[1] == b'* 2 FETCH (PREVIEW "")'
+    assert lines[2] == b'* 3 FETCH (PREVIEW "")'
+    assert lines[3] == b'* 4 FETCH (PREVIEW "No.")'
+    assert lines[4] == "* 5 FETCH (PREVIEW {7}\r\nGrüße)".encode()
+    assert lines[5] == b"* 6 FETCH (PREVIEW {400}\r\n" + "ü".encode() * 200 + b")"
+    assert b"SEEN" not in b"".join(await client.ok("FETCH 1:* FLAGS")).upper()
