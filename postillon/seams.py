@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, TypeVar
@@ -228,6 +228,40 @@ class Resolver(Protocol):
 
     async def ptr(self, address: str) -> Answer: ...
     async def tlsa(self, name: str) -> Answer: ...
+
+
+class SearchIndex(Protocol):
+    """Decoded, folded text of stored mail. It may be lost and made again at any time; whatever is said of what `known`
+    named is exact.
+    """
+
+    @property
+    def generation(self) -> int:
+        """Changes when the index began anew: what was known before need not be there."""
+        ...
+
+    async def known(self, emails: Sequence[int]) -> dict[int, bool]:
+        """Those of *emails* that are in the index, and whether it has all their text."""
+        ...
+
+    async def remove(self, emails: Sequence[int]) -> None: ...
+
+    async def in_field(
+        self, account: AccountId, field: bytes, needle: str, among: set[int], breathe: Callable[[], Awaitable[Any]]
+    ) -> set[int]:
+        """Those of *among* with *needle* (folded) in a header field called *field* (lower case); empty: that have the field.
+
+        *breathe* is awaited between steps.
+        """
+        ...
+
+    async def in_head(self, account: AccountId, needle: str, among: set[int], breathe: Callable[[], Awaitable[Any]]) -> set[int]:
+        """Those with *needle* anywhere in the header, names of fields included."""
+        ...
+
+    async def in_body(self, account: AccountId, needle: str, among: set[int], breathe: Callable[[], Awaitable[Any]]) -> set[int]:
+        """Those with *needle* in the text."""
+        ...
 
 
 class Transport(Protocol):

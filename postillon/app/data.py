@@ -21,6 +21,7 @@ from ..seams import Bus, Clock
 from ..storage.blobs.files import FileBlobs
 from ..storage.db.sqlite import SqliteDatabase
 from ..storage.ids import IdSource
+from ..storage.search.index import FileIndex
 from ..storage.space import Space
 from ..storage.store import Store, owner_of
 
@@ -52,6 +53,10 @@ class Layout:
     @property
     def side(self) -> str:
         return str(self.root / "side.db")
+
+    @property
+    def search(self) -> str:
+        return str(self.root / "search.db")
 
     @property
     def blobs(self) -> str:
@@ -97,6 +102,7 @@ class Opened:
     database: SqliteDatabase
     side: SqliteDatabase
     store: Store
+    index: FileIndex
     pool: PasswordPool
     limiter: Limiter
     directory: LocalDirectory
@@ -114,6 +120,7 @@ async def opened(
     hub = bus or LocalBus()
     database = SqliteDatabase(layout.mail, hub.publish, checkpoints=checkpoints).open()
     side = SqliteDatabase(layout.side, hub.publish, readers=1, synchronous="NORMAL", checkpoints=checkpoints).open()
+    index = FileIndex(layout.search, clock.now, checkpoints=checkpoints)  # opened on first need: it is no part of the mail
     pool = PasswordPool()
     try:
         store = Store(
@@ -126,6 +133,7 @@ async def opened(
             slot=slot,
             workers=workers,
             space=Space(str(layout.root)),
+            index=index,
         )
         limiter = Limiter(side, clock, LimiterSettings(loopback_exempt=config.development is not None))
         directory = LocalDirectory(
@@ -137,9 +145,10 @@ async def opened(
             secret=await _secret(store),
             settings=DirectorySettings(default_quota=config.limits.quota),
         )
-        yield Opened(config, layout, clock, ids, hub, database, side, store, pool, limiter, directory)
+        yield Opened(config, layout, clock, ids, hub, database, side, store, index, pool, limiter, directory)
     finally:
         pool.close()
+        await index.close()
         await side.close()
         await database.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,7 @@ from ..servers.smtp.submission import SubmissionServer
 from ..supervisor.lifeline import Spec
 from ..supervisor.sockets import resolve
 from ..workers.concurrency import ConcurrencySettings
+from ..workers.indexer import Indexer
 from ..workers.janitor import Janitor
 from ..workers.queue import QueueSettings, QueueWorker
 from .data import Opened
@@ -73,11 +75,13 @@ class Office:
         unix: Mapping[str, Session],
         queue: QueueWorker,
         janitor: Janitor,
+        indexer: Indexer | None,
         transport: RelayTransport,
         limits: ConnectionLimits,
     ) -> None:
         self.queue = queue
         self.janitor = janitor
+        self.indexer = indexer
         self._ports = ports
         self._unix = unix
         self._transport = transport
@@ -149,8 +153,9 @@ def compose(spec: Spec, data: Opened) -> Office:
         unix=_unix(config, data, submitter, lambda: office.connections()),
         queue=queue,
         janitor=janitor,
+        indexer=Indexer(data.store, data.index) if spec.slot == 0 else None,  # one for all workers
         transport=transport,
-        limits=_limits(config),
+        limits=_limits(config, spec.workers),
     )
     return office
 
@@ -205,6 +210,7 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
             plaintext_on_loopback=clear_allowed,
             append_limit=config.limits.message_size,
         ),
+        index=data.index,
     )
     pop3 = Pop3Server(
         store=data.store,
@@ -347,6 +353,9 @@ def _is_local(address: str) -> bool:
     return True
 
 
-def _limits(config: Config) -> ConnectionLimits:
-    per_address = config.limits.connections_per_address
-    return ConnectionLimits(LimitSettings(per_address=per_address, per_network=4 * per_address, total=config.limits.connections))
+def _limits(config: Config, workers: int) -> ConnectionLimits:
+    """This worker's share. Connections fall to the workers by chance, so a share is half as large again as an even one."""
+    share = 1.0 if workers == 1 else 1.5 / workers
+    per_address = math.ceil(config.limits.connections_per_address * share)
+    total = math.ceil(config.limits.connections * share)
+    return ConnectionLimits(LimitSettings(per_address=per_address, per_network=4 * per_address, total=total))

@@ -3,34 +3,19 @@ over octets, made to run in a thread."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from ...message.encoded_words import decode
+from ...message.folding import fold, needle_of
 from ...message.header import unfold, values
-from ...message.part import Part, decode_structure
-from ...message.text import header_text, messages, part_text, text_parts
-from ...model.mail import Email
+from ...message.part import Part
 from ...protocols.imap.search_keys import Body, Header, Text
-from ...storage.store import Rope
-
-
-def fold(text: str) -> str:
-    """The form in which texts are compared: no case, no compatibility variants, marks after their letters (as RFC 5051)."""
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFKD", text.casefold())
-
-
-def _needle(text: str) -> str:
-    # Text parts have LF, unfolded headers no line ends at all.
-    return fold(text.replace("\r\n", "\n"))
+from ...storage.search.documents import TextPlan, body_of, head_of
 
 
 def match_headers(keys: Sequence[Header], headers: Sequence[bytes]) -> list[set[Header]]:
     """For each header block the keys that it meets."""
-    needles = [(key, _needle(key.text)) for key in keys]
+    needles = [(key, needle_of(key.text)) for key in keys]
     return [{key for key, needle in needles if _has(header, key.field, needle)} for header in headers]
 
 
@@ -54,7 +39,7 @@ def match_text(
     keys: Sequence[Body | Text], header: bytes, parts: Iterable[tuple[Part, bytes]], inner: Iterable[bytes]
 ) -> set[Body | Text]:
     """The keys that one message meets. *parts*: its text parts with their octets; *inner*: headers of embedded messages."""
-    missing = {key: _needle(key.text) for key in keys}
+    missing = {key: needle_of(key.text) for key in keys}
     found: set[Body | Text] = set()
 
     def look(text: str, *, is_body: bool) -> None:
@@ -64,34 +49,12 @@ def match_text(
                 del missing[key]
 
     if any(isinstance(key, Text) for key in keys):
-        look(fold(header_text(header)), is_body=False)
-    for block in inner:
-        if missing:
-            look(fold(header_text(block)), is_body=True)
-    for part, octets in parts:
-        if missing:
-            look(fold(part_text(part, octets)), is_body=True)
+        look(head_of(header), is_body=False)
+    for piece in body_of(inner, parts):
+        look(piece, is_body=True)
+        if not missing:
+            break
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class TextPlan:
-    """What to read of one message: its header, headers of embedded messages, text parts, in this order."""
-
-    rope: Rope
-    ranges: list[tuple[Rope, int, int]]
-    inner: int
-    parts: list[Part]
-
-
-def text_plan(email: Email, rope: Rope) -> TextPlan:
-    structure, delta = decode_structure(email.structure), rope.size - email.blob_size
-    _, *embedded = messages(structure)
-    parts = list(text_parts(structure))
-    places = [(0, structure.body_start + delta)]
-    places += [(one.header_start + delta, one.body_start + delta) for one in embedded]
-    places += [(one.body_start + delta, one.body_end + delta) for one in parts]
-    return TextPlan(rope, [(rope, start, stop) for start, stop in places], len(embedded), parts)
 
 
 def match_plans(wanted: Sequence[Body | Text], plans: Iterable[TextPlan], octets: Iterable[bytes]) -> list[set[Body | Text]]:

@@ -1,24 +1,29 @@
-"""Evaluating search keys over a view (RFC 9051 §6.4.4): what the snapshot knows first, rows for what is left, octets last.
+"""Evaluating search keys over a view (RFC 9051 §6.4.4): what the snapshot knows first, rows for what is left, texts last.
 
-The snapshot's keys (flags, numbers, mod-sequences) are evaluated over the whole mailbox at once. What needs the store goes
-through the candidates in chunks; within an AND the cheaper keys come first, and octets are read once for all keys of a kind.
+The snapshot's keys (flags, numbers, mod-sequences) are evaluated over the whole mailbox at once, and so is what the search
+index answers. What needs the store goes through the candidates in chunks; within an AND the cheaper keys come first. Messages
+that are not in the index yet are read themselves, once for all keys of a kind, so the answer is always exact.
 """
 
 from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...message.folding import needle_of
 from ...message.part import decode_structure, section
 from ...model.mail import Email
 from ...protocols.imap import search_keys as keys
 from ...protocols.imap.search_keys import Moment, SearchKey
 from ...protocols.imap.sequence import SavedResult
+from ...storage.search.documents import text_plan
 from ...storage.store import Rope, Store
-from .matching import match_headers, match_plans, text_plan
+from .indexed import Indexed
+from .matching import match_headers, match_plans
 from .row_tests import day_number, day_of, on_side, row_test, written_day
 from .selected import Selected
 
@@ -69,18 +74,36 @@ def cost(key: SearchKey) -> int:
     return max(_COSTS.get(type(leaf), SNAPSHOT) for leaf in leaves(key))
 
 
-async def find(key: SearchKey, selected: Selected, store: Store, now: int, breathe: Callable[[], Any]) -> array[int]:
-    """The slots that match, ascending. *now*: epoch seconds; *breathe* is awaited between chunks."""
+async def find(
+    key: SearchKey,
+    selected: Selected,
+    store: Store,
+    now: int,
+    breathe: Callable[[], Any],
+    indexed: Indexed | None = None,
+) -> array[int]:
+    """The slots that match, ascending. *now*: epoch seconds; *breathe* is awaited between chunks; *indexed*: see there."""
     search = _Search(selected, store, now, key)
     parts = sorted(key.keys if isinstance(key, keys.And) else (key,), key=cost)
-    rest = [part for part in parts if cost(part) > SNAPSHOT]
-    slots = search.everywhere(parts[: len(parts) - len(rest)])
-    if not rest:
-        return array("I", slots)
+    costs = [cost(part) for part in parts]
+    slots = search.everywhere(parts[: bisect_right(costs, SNAPSHOT)])
+    rows = parts[bisect_right(costs, SNAPSHOT) : bisect_right(costs, NARROW)]
+    rest = parts[bisect_right(costs, NARROW) :]
+    if rows:
+        slots = await _in_chunks(search, rows, slots, CHUNK_ROWS, breathe)
+    if rest and slots:
+        if indexed is not None:
+            await search.ask(indexed, rest, slots, breathe)
+        slots = await _in_chunks(search, rest, slots, CHUNK_ROWS if search.is_answered(slots) else CHUNK_OCTETS, breathe)
+    return array("I", slots)
+
+
+async def _in_chunks(
+    search: _Search, parts: Sequence[SearchKey], slots: Slots, size: int, breathe: Callable[[], Any]
+) -> array[int]:
     found: array[int] = array("I")
-    size = CHUNK_ROWS if cost(rest[-1]) == NARROW else CHUNK_OCTETS
     for at in range(0, len(slots), size):
-        found.extend(await search.chunk(rest, slots[at : at + size]))
+        found.extend(await search.chunk(parts, slots[at : at + size]))
         await breathe()
     return found
 
@@ -114,6 +137,27 @@ class _Search:
         self._headers = [leaf for leaf in distinct if isinstance(leaf, keys.Header)]
         self._texts = [leaf for leaf in distinct if isinstance(leaf, keys.Body | keys.Text)]
         self._read = _Chunk()
+        self._indexed: Indexed | None = None
+        self._answers: dict[SearchKey, set[int]] = {}
+        """What the index said of a key: email ids."""
+
+    async def ask(self, indexed: Indexed, parts: Sequence[SearchKey], slots: Slots, breathe: Callable[[], Any]) -> None:
+        """Have the index answer the keys in *parts* for those of *slots* that are in it."""
+        wanted = await indexed.wanted(slots)
+        if not wanted:
+            return
+        answers: dict[SearchKey, set[int]] = {}
+        for leaf in dict.fromkeys(leaf for part in parts for leaf in leaves(part)):
+            if isinstance(leaf, keys.Header) or (isinstance(leaf, keys.Body | keys.Text) and needle_of(leaf.text)):
+                answer = await indexed.ask(leaf, wanted, breathe)
+                if answer is None:
+                    return  # there is no index now: all is read
+                answers[leaf] = answer
+        self._indexed, self._answers = indexed, answers
+
+    def is_answered(self, slots: Slots) -> bool:
+        """The index knew all there is to know."""
+        return self._indexed is not None and all(map(self._indexed.has, slots))
 
     # -- keys of the snapshot
 
@@ -189,13 +233,27 @@ class _Search:
             return _without(slots, await self._match(key.key, slots))
         if isinstance(key, keys.Fuzzy):
             return await self._match(key.key, slots)
-        if isinstance(key, keys.Header):
-            met = await self._header_facts(slots)
-            return [slot for slot in slots if key in met.get(slot, ())]
-        if isinstance(key, keys.Body | keys.Text):
-            texts = await self._text_facts(slots)
-            return [slot for slot in slots if key in texts.get(slot, ())]
+        if isinstance(key, keys.Header | keys.Body | keys.Text):
+            return await self._by_text(key, slots)
         return await self._by_row(key, slots)
+
+    async def _by_text(self, key: keys.Header | keys.Body | keys.Text, slots: Slots) -> Slots:
+        """By what the index said, and for messages that are not in it by what they say themselves."""
+        if not isinstance(key, keys.Header) and not needle_of(key.text):
+            return slots
+        found: list[int] = []
+        rest = slots
+        indexed, answer = self._indexed, self._answers.get(key)
+        if indexed is not None and answer is not None:
+            has, ids, gone = indexed.has, indexed.ids, self._view.is_expunged
+            found = [slot for slot in slots if has(slot) and ids[slot] in answer and not gone(slot)]
+            rest = [slot for slot in slots if not has(slot)]
+        if rest:
+            facts: Mapping[int, Collection[SearchKey]]
+            facts = await self._header_facts(rest) if isinstance(key, keys.Header) else await self._text_facts(rest)
+            found += [slot for slot in rest if key in facts.get(slot, ())]
+            found.sort()
+        return found
 
     async def _by_row(self, key: SearchKey, slots: Slots) -> Slots:
         if isinstance(key, keys.Dated) and key.moment is Moment.SENT:

@@ -22,12 +22,13 @@ from ...net.tls import ServerTls
 from ...protocols.imap import responses
 from ...protocols.imap.events import AppendStart, Command, Event, ProtocolError
 from ...protocols.imap.server import ServerEngine
-from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory, Waker
+from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory, SearchIndex, Waker
 from ...storage.store import Store
 from . import capability, commands
 from .answers import BadCommand, Goodbye, No, condition, translate
 from .dialogue import Dialogue, Hangup
 from .header_cache import HeaderCache
+from .indexed import IndexedMailboxes
 from .selected import Selected
 from .snapshots import Snapshots
 
@@ -77,6 +78,7 @@ class ImapServer:
         tls: ServerTls | None = None,
         settings: ImapSettings | None = None,
         snapshots: Snapshots | None = None,
+        index: SearchIndex | None = None,
     ) -> None:
         self.store = store
         self.directory = directory
@@ -87,6 +89,7 @@ class ImapServer:
         self.settings = settings or ImapSettings()
         self.snapshots = snapshots or Snapshots(store=store)
         self.headers = HeaderCache()
+        self.indexed = None if index is None else IndexedMailboxes(store, index)
 
     async def session(self, stream: Stream) -> None:
         """Serve one connection to its end. Never raises for what a client does."""

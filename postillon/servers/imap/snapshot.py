@@ -60,7 +60,20 @@ class _Codes(dict[int, int]):
 class Snapshot:
     """One mailbox as of `modseq`. Slots ascend with uids."""
 
-    __slots__ = ("_codes", "_log", "_log_start", "_unseen", "codes", "exists", "gone", "modseq", "modseqs", "uids", "views")
+    __slots__ = (
+        "__weakref__",
+        "_codes",
+        "_log",
+        "_log_start",
+        "_unseen",
+        "codes",
+        "exists",
+        "gone",
+        "modseq",
+        "modseqs",
+        "uids",
+        "views",
+    )
 
     def __init__(self) -> None:
         self.uids: array[int] = array("I")

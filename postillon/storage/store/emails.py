@@ -183,6 +183,28 @@ def sizes(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -
     )
 
 
+def email_ids(tx: Tx, account: AccountId, mailbox: MailboxId, first: int, last: int) -> list[Row]:
+    """(uid, email id) of the uids from *first* to *last*."""
+    return tx.all(
+        "SELECT uid, email_id FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid BETWEEN ? AND ? ORDER BY uid",
+        account,
+        mailbox,
+        first,
+        last,
+    )
+
+
+def newer(tx: Tx, after: int) -> list[Row]:
+    """(account, how many, the last) of emails whose ids are above *after*."""
+    return tx.all("SELECT account_id, count(*), max(email_id) FROM email WHERE email_id > ? GROUP BY account_id", after)
+
+
+def existing(tx: Tx, wanted: Sequence[int]) -> set[int]:
+    """Those emails that are still there, expunged a moment ago or not."""
+    sql, value = ids(tx, wanted)
+    return {row[0] for row in tx.all(f"SELECT email_id FROM email WHERE email_id IN {sql}", value)}
+
+
 # --- flags ---------------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +332,15 @@ def deleted_uids(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[
         limit,
     )
     return [Uid(row[0]) for row in rows]
+
+
+def deleted_size(tx: Tx, account: AccountId, mailbox: MailboxId) -> int:
+    """Octets of the messages marked \\Deleted. Costs as many rows as there are of them."""
+    index = " INDEXED BY placement_deleted" if tx.dialect == "sqlite" else ""
+    row = tx.one(
+        f"SELECT sum(size) FROM placement{index} WHERE account_id = ? AND mailbox_id = ? AND (flags & 8) <> 0", account, mailbox
+    )
+    return int(row[0] or 0) if row else 0
 
 
 def remove(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], now: int) -> list[Uid]:

@@ -10,28 +10,31 @@ from .mailboxes import REAP_EMAIL, REAP_FILE, REAP_MAILBOX
 from .queue import unrefer
 
 
-def reap(tx: Tx, before: int, now: int, limit: int = 500) -> tuple[int, list[BlobId]]:
-    """One step over the list's entries older than *before*: (entries done, blobs whose files may go now)."""
+def reap(tx: Tx, before: int, now: int, limit: int = 500) -> tuple[int, list[BlobId], list[int]]:
+    """One step over the list's entries older than *before*: (entries done, blobs whose files may go now, emails that went)."""
     rows = tx.all(
         "SELECT at, kind, account_id, object FROM reap WHERE at < ? ORDER BY at, kind, account_id, object LIMIT ?", before, limit
     )
     files: list[BlobId] = []
+    gone: list[int] = []
     for at, kind, account, item in rows:
         if kind == REAP_MAILBOX and not _mailbox_step(tx, AccountId(account), MailboxId(item), now):
             continue
         if kind == REAP_EMAIL:
-            _email(tx, AccountId(account), item, now)
+            if _email(tx, AccountId(account), item, now):
+                gone.append(item)
         elif kind == REAP_FILE:
             files.append(BlobId(item))
         tx.run("DELETE FROM reap WHERE at = ? AND kind = ? AND account_id = ? AND object = ?", at, kind, account, item)
-    return len(rows), files
+    return len(rows), files, gone
 
 
-def _email(tx: Tx, account: AccountId, email: int, now: int) -> None:
+def _email(tx: Tx, account: AccountId, email: int, now: int) -> bool:
     """Remove the row unless the email was placed again meanwhile (COPY by another session)."""
     row = tx.one("DELETE FROM email WHERE account_id = ? AND email_id = ? AND copies <= 0 RETURNING blob_id", account, email)
     if row is not None:
         unrefer(tx, row[0], REF_EMAIL, email, now)
+    return row is not None
 
 
 def _mailbox_step(tx: Tx, account: AccountId, mailbox: MailboxId, now: int) -> bool:

@@ -7,6 +7,7 @@ plain functions over a transaction. What a method changed is durable when it ret
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,7 +19,7 @@ from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
 from ...model.mail import Changes, Email, Mailbox
 from ...model.plan import Body, File, Plan, Prepared, Receipt
 from ...model.queue import QueueEntry, QueueState, QueueTotal, QueueView
-from ...seams import BlobStore, Clock, Database, Row, Tx, Work
+from ...seams import BlobStore, Clock, Database, Row, SearchIndex, Tx, Work
 from ..ids import IdSource
 from ..space import Space, octets_of, shrink
 from ..spool import INLINE_LIMIT, Spool
@@ -71,8 +72,11 @@ class Store:
         slot: int = 0,
         workers: int = 1,
         space: Space | None = None,
+        index: SearchIndex | None = None,
     ) -> None:
         self.database = database
+        self.index = index
+        """Hears of emails that are gone for good."""
         self.space = space or Space(spool_dir)
         self._blobs = blobs
         self._clock = clock
@@ -153,14 +157,14 @@ class Store:
 
         await self.database.write(work, (account,), heavy=True)
 
-    async def subscribe(self, principal: Principal, account: AccountId, path: Path, on: bool) -> None:
-        _check(principal, account)
-        await self.database.write(lambda tx: mailboxes.subscribe(tx, account, path, on), (account,))
-
     async def deleted_size(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> int:
         """Octets of the messages marked \\Deleted."""
         _check(principal, account)
         return await self.database.read(lambda tx: emails.deleted_size(tx, account, mailbox))
+
+    async def subscribe(self, principal: Principal, account: AccountId, path: Path, on: bool) -> None:
+        _check(principal, account)
+        await self.database.write(lambda tx: mailboxes.subscribe(tx, account, path, on), (account,))
 
     async def subscriptions(self, principal: Principal, account: AccountId) -> set[Path]:
         """Subscribed names, whether or not there is such a mailbox."""
@@ -216,6 +220,11 @@ class Store:
         """Rows of (uid, received, zone, size, saved, sent, email_id, thread_id)."""
         _check(principal, account)
         return await self.database.read(lambda tx: emails.sizes(tx, account, mailbox, uids))
+
+    async def email_ids(self, principal: Principal, account: AccountId, mailbox: MailboxId, first: int, last: int) -> list[Row]:
+        """Rows of (uid, email id) for the uids from *first* to *last*."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: emails.email_ids(tx, account, mailbox, first, last))
 
     def octets(self, email: Email) -> Rope:
         """The rope of an email; reads nothing."""
@@ -282,6 +291,29 @@ class Store:
 
         placed = [item.body.blob for item in items if item.body.path]
         return await self._file(placed, work, (account,), heavy=len(items) > LIGHT)
+
+    async def replace(
+        self,
+        principal: Principal,
+        account: AccountId,
+        mailbox: MailboxId,
+        uid: Uid,
+        to_mailbox: MailboxId,
+        item: AppendItem,
+    ) -> tuple[int, Uid]:
+        """Store *item* in *to_mailbox* in place of *uid*, as one (RFC 8508): (uidvalidity, uid). Raises as `append` does, and
+        NotFound if the message is gone."""
+        _check(principal, account)
+        await self._place(item.body.blob, item.body.path)
+        new, now = [EmailId(self._ids.next())], self._clock.now()
+
+        def work(tx: Tx) -> tuple[int, Uid]:
+            if not emails.remove(tx, account, mailbox, [uid], now):
+                raise NotFound("No such message")
+            uidvalidity, uids = _append(tx, account, to_mailbox, [item], new, now)
+            return uidvalidity, uids[0]
+
+        return await self._file([item.body.blob] if item.body.path else [], work, (account,))
 
     async def copy(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int], to_mailbox: MailboxId
@@ -525,6 +557,30 @@ class Store:
         now = self._clock.now()
         return await self._write(lambda tx: queue.void(tx, 1, (1 << 62), 0, now))
 
+    # --- for the search index --------------------------------------------------------------------------------------
+
+    async def last_email(self) -> int:
+        """The highest email id; 0 without any."""
+
+        def work(tx: Tx) -> int:
+            row = tx.one("SELECT max(email_id) FROM email")
+            return int(row[0] or 0) if row else 0
+
+        return await self.database.read(work)
+
+    async def newer_emails(self, after: int) -> list[Row]:
+        """Rows of (account, how many, the last email id) for email ids above *after*."""
+        return await self.database.read(lambda tx: emails.newer(tx, after))
+
+    async def existing_emails(self, wanted: Sequence[int]) -> set[int]:
+        """Those email ids that still have a row."""
+        return await self.database.read(lambda tx: emails.existing(tx, wanted))
+
+    async def accounts(self, after: int, limit: int) -> list[AccountId]:
+        """Accounts that have mail data, by id, above *after*."""
+        sql = "SELECT account_id FROM account_state WHERE account_id > ? ORDER BY account_id LIMIT ?"
+        return [AccountId(row[0]) for row in await self.database.read(lambda tx: tx.all(sql, after, limit))]
+
     # --- the janitor -----------------------------------------------------------------------------------------------
 
     async def clean(self) -> int:
@@ -538,10 +594,13 @@ class Store:
             for key in confirmed:
                 tx.run("DELETE FROM accepted WHERE key = ?", key)
             janitor.forget(tx, now - FORGET_ACCEPTED_S)
-            count, files = janitor.reap(tx, now if is_low else now - REAP_AFTER_S, now)
-            return count + janitor.prune(tx, now - KEEP_GONE_S), files
+            count, files, gone = janitor.reap(tx, now if is_low else now - REAP_AFTER_S, now)
+            return count + janitor.prune(tx, now - KEEP_GONE_S), files, gone
 
-        count, files = await self._write(work, heavy=True)
+        count, files, gone = await self._write(work, heavy=True)
+        if gone and self.index is not None:
+            with contextlib.suppress(Refusal):  # whoever fills the index also looks for what should not be there
+                await self.index.remove(gone)
         if files:
             await self._blobs.delete(files)
         if not count and is_low:

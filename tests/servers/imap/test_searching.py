@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from postillon.message.folding import fold
 from postillon.protocols.imap import search_keys as keys
-from postillon.servers.imap.matching import fold, match_headers
+from postillon.servers.imap.matching import match_headers
 from postillon.servers.imap.searching import cost
 
 from .house import House
@@ -30,9 +31,9 @@ class Letter:
     flags: frozenset[str]
 
 
-async def write(house: House, rng: random.Random, count: int) -> list[Letter]:
+async def write(house: House, rng: random.Random, count: int, first: int = 1) -> list[Letter]:
     letters = []
-    for uid in range(1, count + 1):
+    for uid in range(first, first + count):
         subject, body = rng.choice(WORDS), " ".join(rng.choices(WORDS, k=rng.randint(0, 30)))
         zone = rng.choice(("+0000", "-1100", "+1300"))
         sent = datetime.date(2026, 1, rng.randint(1, 28))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ....protocols.imap import responses
 from ....protocols.imap.commands import Search, SearchReturn
 from ....protocols.imap.events import Command
-from ....protocols.imap.search_keys import ModSeqFrom
+from ....protocols.imap.search_keys import ModSeqFrom, SearchKey
 from ....protocols.imap.sequence import format_set
 from .. import searching
 from ..answers import BadCommand
@@ -32,8 +32,7 @@ async def search(session: Session, command: Command, request: Search) -> bytes |
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.1
     saves = wanted is not None and wanted.save
     try:
-        now = session.server.clock.now()
-        slots = await searching.find(request.key, selected, session.store, now, session.dialogue.breathe)
+        slots = await find(session, request.key)
     except Exception:
         if saves:
             selected.saved = array("I")  # RFC 5182 §2.1: a search that fails leaves nothing
@@ -49,6 +48,13 @@ async def search(session: Session, command: Command, request: Search) -> bytes |
     if results is not None:
         session.dialogue.write(responses.esearch(command.tag, request.uid, results))
     return None
+
+
+async def find(session: Session, key: SearchKey) -> array[int]:
+    """The slots of the selected mailbox that match *key*, ascending."""
+    server, selected = session.server, session.mailbox
+    indexed = None if server.indexed is None else server.indexed.of(selected.loaded)
+    return await searching.find(key, selected, session.store, server.clock.now(), session.dialogue.breathe, indexed)
 
 
 def _numbers(selected: Selected, slots: Sequence[int], uid: bool) -> list[int]:
