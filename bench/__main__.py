@@ -1,4 +1,4 @@
-"""`python -m bench [inbound] [overview] [--scale F]`: Postillon beside Postfix + Dovecot, in one run; prints a table."""
+"""`python -m bench [inbound] [overview] [queue] [--scale F]`: Postillon beside Postfix + Dovecot, in one run; prints a table."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pathlib import Path
 
 from .corpus import message
 from .imap_load import Imap
+from .relay import relay
+from .queue import queue
 from .servers import PASSWORD, PostfixDovecot, Postillon, Server
 from .smtp_load import Load, run
 
@@ -104,16 +106,36 @@ def _timed(server: Server, command: bytes) -> float:
     return seconds * 1000
 
 
-SCENES: dict[str, Callable[[list[Server], float], None]] = {"inbound": inbound, "overview": overview}
+def queued(servers: list[Server], scale: float) -> None:
+    """S9: a queue full of mail to a dead destination, and a living one beside it."""
+    queue(servers, scale, row)
+
+
+def relayed(scale: float, workers: int) -> None:
+    """S2, with servers of its own."""
+    row("relay", "accepted, queued, handed on/s", "CPU ms/message", "ratio", "ratio CPU")
+    row(*["---"] * 5)
+    figures = relay(scale, workers)
+    for name, rate, cpu in figures:
+        row(name, f"{rate:.0f}", f"{cpu:.2f}", f"{rate / figures[0][1]:.1f}", f"{cpu / figures[0][2]:.3f}")
+
+
+SCENES: dict[str, Callable[[list[Server], float], None]] = {"inbound": inbound, "overview": overview, "queue": queued}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("scenes", nargs="*", choices=[*SCENES, []], help="default: all")
+    parser.add_argument("scenes", nargs="*", choices=[*SCENES, "relay", []], help="default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full counts (default 1)")
     parser.add_argument("--only", choices=("postillon", "peer"), help="measure one side alone, without ratios that mean anything")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    scenes = options.scenes or [*SCENES, "relay"]
+    if "relay" in scenes:
+        relayed(options.scale, options.workers)
+        print()
+    if scenes == ["relay"]:
+        return 0
     directory = Path(tempfile.mkdtemp(prefix="postillon-bench-", dir="/tmp"))
     sides: dict[str, Server] = {
         "peer": PostfixDovecot(directory / "peer", MAILBOXES),
@@ -123,9 +145,10 @@ def main() -> int:
     for server in servers:
         server.start()
     try:
-        for name in options.scenes or SCENES:
-            SCENES[name](servers, options.scale)
-            print()
+        for name in scenes:
+            if name in SCENES:
+                SCENES[name](servers, options.scale)
+                print()
     finally:
         for server in servers:
             server.stop()
