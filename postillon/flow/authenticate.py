@@ -6,6 +6,7 @@ DKIM alone prove too little, and trouble with DNS is never held against a messag
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Authenticator:
     async def judge(self, incoming: Incoming, header: bytes) -> Judged:
         """All checks of *incoming*, whose header section is *header*. Takes 20 seconds at most."""
         client, sender = incoming.client, incoming.envelope.sender
-        content = Content(header, body_chunks(incoming.body, len(header)), is_large=incoming.body.data is None)
+        content = await _content(incoming.body, header)
         verdict = await evaluate(
             content,
             client=client.address,
@@ -97,6 +98,13 @@ class Authenticator:
         if authors.is_bad or len(authors.domains) > MAX_AUTHOR_DOMAINS:
             return Opinion(Wish.JUNK), "From cannot be judged"
         return Opinion(Wish.FILE), ""
+
+
+async def _content(body: Body, header: bytes) -> Content:
+    def make() -> Content:
+        return Content(header, body_chunks(body, len(header)), is_large=body.data is None)
+
+    return make() if len(header) <= accept.PREPARE_ON_LOOP else await asyncio.to_thread(make)
 
 
 def _refused(text: str) -> Opinion:

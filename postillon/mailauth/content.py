@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from ..message.header import Field, fields
 from .canonical import Chunks, Digest, Wanted, digests, relaxed_field
 
-MAX_FIELDS = 20_000
-
 
 class Content:
     """*header* is the header section as received, *chunks* gives the body. *is_large*: hash it in a thread."""
@@ -17,7 +15,8 @@ class Content:
     def __init__(self, header: bytes, chunks: Chunks, is_large: bool = False) -> None:
         self.header = header
         self.chunks = chunks
-        self.fields = fields(header)[:MAX_FIELDS]
+        # All of them: a From that stood beyond a limit here would still be shown to the reader.
+        self.fields = fields(header)
         self.by_name: dict[bytes, list[Field]] = {}
         for field in self.fields:
             self.by_name.setdefault(field.name.lower(), []).append(field)

@@ -27,6 +27,8 @@ SECONDS = 20.0
 # Shares of the questions that no other check can use up; what is left of them goes to ARC, which comes last.
 SPF_SHARE, DKIM_SHARE, DMARC_SHARE = 11, 6, 10
 MAX_AUTHOR_DOMAINS = 2
+MAX_FROM = 5
+"""From fields that are looked at; one more than one is wrong already."""
 _PRINTABLE = bytes([*b"\t\r\n", *range(32, 127), *range(128, 256)])
 
 
@@ -66,7 +68,7 @@ def authors(content: Content) -> Authors:
     found = content.named(b"from")
     domains: dict[str, None] = {}
     is_bad = False
-    for one in found:
+    for one in found[:MAX_FROM]:
         is_bad = is_bad or bool(one.value.translate(None, _PRINTABLE))
         for address in parse_addresses(unfold(one.value)).addresses:
             if not address.domain:

@@ -117,6 +117,11 @@ async def test_an_address_that_cannot_be_read_is_told():
     assert verdict.authors.is_bad and verdict.findings
 
 
+async def test_an_author_behind_many_fields_is_seen():
+    verdict = await judged(b"X: y\r\n" * 170_000 + HEADER + BODY, mail_from="x@evil.test")
+    assert verdict.policy is Policy.REJECT
+
+
 # --- the budget
 
 
