@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socketserver
 import subprocess
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +37,45 @@ anvil     unix  -       -       n       -       1       anvil
 scache    unix  -       -       n       -       1       scache
 postlog   unix-dgram n  -       n       -       1       postlogd
 """
+
+
+class Policy:
+    """A policy service for `check_policy_service`: what Postfix answers to a recipient can change from one moment to the next.
+
+    *answers*: recipient -> an action as in access(5), as `450 4.7.1 come back later`.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[str, str] = {}
+        outer = self
+
+        class Session(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                while question := self._question():
+                    action = outer.answers.get(question.get("recipient", ""), "DUNNO")
+                    self.wfile.write(f"action={action}\n\n".encode())
+
+            def _question(self) -> dict[str, str]:
+                found = {}
+                while (line := self.rfile.readline().decode().strip()) != "":
+                    name, _, value = line.partition("=")
+                    found[name] = value
+                return found
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", 0), Session)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def restriction(self) -> str:
+        host, port = self._server.server_address[:2]
+        return f"check_policy_service inet:{host!s}:{port}"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 @dataclass
@@ -120,6 +161,10 @@ class Postfix:
 
     def flush(self) -> None:
         run(["/usr/sbin/postqueue", "-c", str(self.directory / "etc"), "-f"], env=self._environment())
+
+    def reload(self) -> None:
+        """Read main.cf and the tables again; its processes end as soon as they are idle, and others take their place."""
+        run(["/usr/sbin/postfix", "-c", str(self.directory / "etc"), "reload"], env=self._environment())
 
     def virtual_mailboxes(self, *addresses: str) -> None:
         """Take mail for *addresses* into Maildirs below `boxes` (call before `start`)."""
