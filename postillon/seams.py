@@ -240,26 +240,24 @@ class SearchIndex(Protocol):
         """Changes when the index began anew: what was known before need not be there."""
         ...
 
-    async def known(self, emails: Sequence[int]) -> dict[int, bool]:
-        """Those of *emails* that are in the index, and whether it has all their text."""
+    async def known(self, emails: Sequence[int]) -> dict[int, int]:
+        """By email: the id under which the index has those of *emails* that are in it, 0 where it lacks some of their text."""
         ...
 
     async def remove(self, emails: Sequence[int]) -> None: ...
 
-    async def in_field(
-        self, account: AccountId, field: bytes, needle: str, among: set[int], breathe: Callable[[], Awaitable[Any]]
-    ) -> set[int]:
-        """Those of *among* with *needle* (folded) in a header field called *field* (lower case); empty: that have the field.
+    async def in_field(self, field: bytes, needle: str, among: set[int], breathe: Callable[[], Awaitable[Any]]) -> set[int]:
+        """Those of *among* (ids of the index) with *needle* (folded) in a header field called *field* (lower case).
 
-        *breathe* is awaited between steps.
+        With an empty needle those that have the field. *breathe* is awaited between steps.
         """
         ...
 
-    async def in_head(self, account: AccountId, needle: str, among: set[int], breathe: Callable[[], Awaitable[Any]]) -> set[int]:
+    async def in_head(self, needle: str, among: set[int], breathe: Callable[[], Awaitable[Any]]) -> set[int]:
         """Those with *needle* anywhere in the header, names of fields included."""
         ...
 
-    async def in_body(self, account: AccountId, needle: str, among: set[int], breathe: Callable[[], Awaitable[Any]]) -> set[int]:
+    async def in_body(self, needle: str, among: set[int], breathe: Callable[[], Awaitable[Any]]) -> set[int]:
         """Those with *needle* in the text."""
         ...
 

@@ -27,9 +27,9 @@ log = Log("imap")
 
 
 class Indexed:
-    """Of one mailbox. *ids* runs parallel to the snapshot's slots; 0: not known (or expunged before we looked)."""
+    """Of one mailbox. *documents*: what the index calls each slot's message; 0: it has not all of its text."""
 
-    __slots__ = ("_account", "_generation", "_index", "_mailbox", "_principal", "_states", "_store", "_uids", "ids")
+    __slots__ = ("_account", "_emails", "_generation", "_index", "_mailbox", "_principal", "_store", "_uids", "documents")
 
     def __init__(self, loaded: Loaded, store: Store, index: SearchIndex) -> None:
         # Not the snapshot itself: this lives as long as that does.
@@ -38,57 +38,54 @@ class Indexed:
         self._store = store
         self._index = index
         self._generation = index.generation
-        self._states = bytearray()
-        self.ids: array[int] = array("q")
-
-    def has(self, slot: int) -> bool:
-        """All that the message says is in the index."""
-        return bool(self._states[slot])
+        self._emails: array[int] = array("q")
+        self.documents: array[int] = array("q")
 
     async def wanted(self, slots: Sequence[int]) -> set[int]:
-        """The emails at *slots* that the index can answer for. None of them where there is no index now."""
+        """The documents of *slots*, as far as there are any. None where there is no index now."""
         try:
-            await self._learn_ids()
-            await self._learn_states(slots)
+            await self._learn_emails()
+            await self._learn_documents(slots)
         except Refusal as refusal:
             log.warning("search without the index", status=refusal.status, reason=refusal.detail or refusal.text)
             return set()
-        states, ids = self._states, self.ids
-        return {ids[slot] for slot in slots if states[slot]}
+        documents = self.documents
+        return {documents[slot] for slot in slots} - {0}
 
-    async def _learn_ids(self) -> None:
+    async def _learn_emails(self) -> None:
         uids = self._uids
         if self._generation != self._index.generation:
             self._generation = self._index.generation
-            self._states = bytearray(len(self._states))
-        while (start := len(self.ids)) < len(uids):
+            self.documents = array("q", bytes(8 * len(self.documents)))
+        while (start := len(self._emails)) < len(uids):
             stop = min(start + SLICE, len(uids))
             rows = await self._store.email_ids(self._principal, self._account, self._mailbox, uids[start], uids[stop - 1])
-            if len(self.ids) != start:
+            if len(self._emails) != start:
                 continue  # another session was faster
             found = {row[0]: row[1] for row in rows}
-            self.ids.extend([found.get(uid, 0) for uid in uids[start:stop]])
-            self._states.extend(bytes(stop - start))
+            self._emails.extend([found.get(uid, 0) for uid in uids[start:stop]])
+            self.documents.extend([0] * (stop - start))
 
-    async def _learn_states(self, slots: Sequence[int]) -> None:
-        missing = [slot for slot in slots if not self._states[slot] and self.ids[slot]]
+    async def _learn_documents(self, slots: Sequence[int]) -> None:
+        emails = self._emails
+        missing = [slot for slot in slots if not self.documents[slot] and emails[slot]]
         for at in range(0, len(missing), STEP):
             part = missing[at : at + STEP]
-            known = await self._index.known([self.ids[slot] for slot in part])
+            known = await self._index.known([emails[slot] for slot in part])
             for slot in part:
-                self._states[slot] = known.get(self.ids[slot], False)
+                self.documents[slot] = known.get(emails[slot], 0)
 
     async def ask(self, key: SearchKey, among: set[int], breathe: Callable[[], Any]) -> set[int] | None:
         """Those of *among* that meet *key*; None if the index cannot tell."""
-        index, account = self._index, self._account
+        index = self._index
         try:
             if isinstance(key, keys.Header):
-                return await index.in_field(account, key.field, needle_of(key.text), among, breathe)
+                return await index.in_field(key.field, needle_of(key.text), among, breathe)
             assert isinstance(key, keys.Body | keys.Text)
             needle = needle_of(key.text)
-            found = await index.in_body(account, needle, among, breathe)
+            found = await index.in_body(needle, among, breathe)
             if isinstance(key, keys.Text):
-                found |= await index.in_head(account, needle, among - found, breathe)
+                found |= await index.in_head(needle, among - found, breathe)
         except Refusal as refusal:
             log.warning("search without the index", status=refusal.status, reason=refusal.detail or refusal.text)
             return None

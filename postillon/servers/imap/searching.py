@@ -110,7 +110,7 @@ async def _in_chunks(
 
 def _without(slots: Slots, others: Slots) -> Slots:
     """*slots* that are not in *others*; the order is kept."""
-    if not others:
+    if not others or not slots:
         return slots
     drop = set(others)
     return [slot for slot in slots if slot not in drop]
@@ -139,7 +139,7 @@ class _Search:
         self._read = _Chunk()
         self._indexed: Indexed | None = None
         self._answers: dict[SearchKey, set[int]] = {}
-        """What the index said of a key: email ids."""
+        """What the index said of a key: its documents."""
 
     async def ask(self, indexed: Indexed, parts: Sequence[SearchKey], slots: Slots, breathe: Callable[[], Any]) -> None:
         """Have the index answer the keys in *parts* for those of *slots* that are in it."""
@@ -157,7 +157,7 @@ class _Search:
 
     def is_answered(self, slots: Slots) -> bool:
         """The index knew all there is to know."""
-        return self._indexed is not None and all(map(self._indexed.has, slots))
+        return self._indexed is not None and all(map(self._indexed.documents.__getitem__, slots))
 
     # -- keys of the snapshot
 
@@ -245,9 +245,9 @@ class _Search:
         rest = slots
         indexed, answer = self._indexed, self._answers.get(key)
         if indexed is not None and answer is not None:
-            has, ids, gone = indexed.has, indexed.ids, self._view.is_expunged
-            found = [slot for slot in slots if has(slot) and ids[slot] in answer and not gone(slot)]
-            rest = [slot for slot in slots if not has(slot)]
+            documents = indexed.documents
+            found += _without([slot for slot in slots if documents[slot] in answer], self._view.snapshot.gone)
+            rest = [slot for slot in slots if not documents[slot]]
         if rest:
             facts: Mapping[int, Collection[SearchKey]]
             facts = await self._header_facts(rest) if isinstance(key, keys.Header) else await self._text_facts(rest)
