@@ -34,9 +34,9 @@ from .snapshots import Snapshots
 
 log = Log("imap")
 
-
 NOBODY = Principal(AccountId(0))
 """Who has not logged in. (Without an account it would be the server itself.)"""
+
 
 @dataclass(frozen=True, slots=True)
 class ImapSettings:
@@ -324,9 +324,6 @@ class Session:
         if account.state is not AccountState.ACTIVE:
             raise Goodbye("The account is suspended")
 
-    def restart(self) -> None:
-        """TLS is there: everything from the beginning (RFC 9051 §6.2.1), but no second greeting."""
-        self.dialogue.engine = ServerEngine()
     def forget(self) -> None:
         """RFC 8437: as if nobody had logged in yet. TLS and compression stay."""
         self.leave()
@@ -338,6 +335,9 @@ class Session:
         self._started = self.now()
         self.dialogue.engine.authenticated = self.dialogue.engine.utf8 = False
 
+    def restart(self) -> None:
+        """TLS is there: everything from the beginning (RFC 9051 §6.2.1), but no second greeting."""
+        self.dialogue.engine = ServerEngine()
         self.client = replace(self.client, tls=self.stream.tls)
         self.enabled.clear()
 
