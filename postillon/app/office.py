@@ -131,7 +131,8 @@ def compose(spec: Spec, data: Opened) -> Office:
     )
     deliverer = Deliverer(store=data.store, directory=data.directory, clock=data.clock, settings=flow, reporter=reporter)
 
-    signer = Signer(DkimKeys(data.layout.dkim).signing)
+    keys = DkimKeys(data.layout.dkim)
+    signer = Signer(keys.signing)
 
     def submitter(directory: Directory) -> Submitter:
         return Submitter(
@@ -149,7 +150,7 @@ def compose(spec: Spec, data: Opened) -> Office:
     janitor = Janitor((data.store.clean, data.limiter.prune))
     data.store.space.on_pressed = janitor.press
     office = Office(
-        ports=_ports(config, data, _receiver(config, data, resolver, deliverer, flow), submitter(data.directory)),
+        ports=_ports(config, data, _receiver(config, data, resolver, deliverer, flow, keys), submitter(data.directory)),
         unix=_unix(config, data, submitter, lambda: office.connections()),
         queue=queue,
         janitor=janitor,
@@ -160,12 +161,15 @@ def compose(spec: Spec, data: Opened) -> Office:
     return office
 
 
-def _receiver(config: Config, data: Opened, resolver: Resolver, deliverer: Deliverer, flow: FlowSettings) -> Receiver:
+def _receiver(
+    config: Config, data: Opened, resolver: Resolver, deliverer: Deliverer, flow: FlowSettings, keys: DkimKeys
+) -> Receiver:
     wanted = config.authentication
     authenticator = Authenticator(
         resolver=resolver,
         hostname=config.hostname,
         settings=AuthenticationSettings(enforce=wanted.enforce, trusted_sealers=wanted.trusted_sealers),
+        keys=keys.signing,
     )
     has_dns = config.development is None or bool(config.dns.servers)
     return Receiver(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..log import Log
-from ..mailauth import authres
+from ..mailauth import arc, authres
 from ..mailauth.content import Content
+from ..mailauth.dkim_sign import SigningKey
 from ..mailauth.dmarc_record import Policy
-from ..mailauth.evaluate import MAX_AUTHOR_DOMAINS, Verdict, evaluate, field_of, passed_by
+from ..mailauth.evaluate import MAX_AUTHOR_DOMAINS, Verdict, evaluate, field_of, outcomes, passed_by
 from ..message.incoming import Incoming
 from ..model.address import Address
 from ..model.errors import Refusal
@@ -27,6 +28,9 @@ from .plan import Opinion, Wish
 log = Log("authenticate")
 
 CHUNK = 256 * 1024
+
+KeysOf = Callable[[str], Sequence[SigningKey]]
+"""The keys that sign for a domain now; none if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Judged:
     """Authentication-Results, to be put before the message."""
     header: bytes | None = None
     """The header section without fields that claim to be our results; None: as it was received."""
+    verdict: Verdict | None = None
 
 
 UNJUDGED = Judged(Opinion(Wish.FILE))
@@ -52,8 +57,17 @@ UNJUDGED = Judged(Opinion(Wish.FILE))
 class Authenticator:
     """Judges messages at the MX. *hostname* is our authserv-id."""
 
-    def __init__(self, *, resolver: Resolver, hostname: str, settings: AuthenticationSettings | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        resolver: Resolver,
+        hostname: str,
+        settings: AuthenticationSettings | None = None,
+        keys: KeysOf | None = None,
+    ) -> None:
+        """*keys* seal what is handed on, see `seal`."""
         self._resolver = resolver
+        self._keys = keys
         self._hostname = hostname
         self._settings = settings or AuthenticationSettings()
 
@@ -77,6 +91,28 @@ class Authenticator:
             opinion,
             field_of(verdict, client.address, self._hostname),
             authres.without_forged(header, content.named(b"authentication-results"), self._hostname),
+            verdict,
+        )
+
+    async def seal(self, incoming: Incoming, header: bytes, judged: Judged) -> bytes:
+        """ARC fields (RFC 8617) that vouch, towards where *incoming* is handed on, for what we found; maybe none.
+
+        The seal is of the domain whose address leads elsewhere, if it has an RSA key.
+        """
+        domains = dict.fromkeys(one.recipient.address.domain for one in incoming.accepted if one.remote)
+        keys = [key for domain in domains for key in (self._keys(domain) if self._keys else ())]
+        key = next((key for key in keys if key.algorithm == "rsa-sha256"), None)
+        if key is None or judged.verdict is None:
+            return b""
+        return await asyncio.to_thread(
+            arc.seal,
+            header if judged.header is None else judged.header,
+            body_chunks(incoming.body, len(header)),
+            key,
+            incoming.at,
+            judged.verdict.arc,
+            self._hostname,
+            outcomes(judged.verdict, incoming.client.address),
         )
 
     def _opinion(self, verdict: Verdict) -> tuple[Opinion, str]:

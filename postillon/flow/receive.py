@@ -81,7 +81,10 @@ class Receiver:
         if judged.header is not None:
             whole = Octets.of(judged.header, (len(header), incoming.body.size))
         handed_on = whole.with_prefix(trace)
-        copies = Copies(handed_on.with_prefix(return_path(incoming.envelope.sender)), handed_on)
+        filed = handed_on.with_prefix(return_path(incoming.envelope.sender))
+        if self._authenticator is not None and any(one.remote for one in incoming.accepted):
+            handed_on = handed_on.with_prefix(await self._authenticator.seal(incoming, header, judged))
+        copies = Copies(filed, handed_on)
         items = await self._deliverer.items(
             accept.with_tls_wish(incoming.envelope, header), incoming.accepted, fates, copies, None
         )

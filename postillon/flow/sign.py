@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
 
 from ..mailauth.content import Content
-from ..mailauth.dkim_sign import SigningKey, sign
+from ..mailauth.dkim_sign import sign
 from ..mailauth.evaluate import authors
 from ..model.plan import Body
-from .authenticate import body_chunks
-
-KeysOf = Callable[[str], Sequence[SigningKey]]
-"""The keys that sign for a domain now; none if it has none."""
+from .authenticate import KeysOf, body_chunks
 
 
 class Signer:

@@ -191,7 +191,10 @@ def seal(
     chain_was = "pass" if chain.links else "none"
     sealing = f" i={instance}; a={key.algorithm}; cv={chain_was}; d={key.domain}; s={key.selector}; t={now};\r\n\tb="
     before = [
-        content.canonical(field, True) for link in chain.links for field in (link.results, link.signature.field, link.seal.field)
+        # Not by `content`: these fields were read from the header as it came, where their offsets were others.
+        relaxed_field(field.name, field.value) + b"\r\n"
+        for link in chain.links
+        for field in (link.results, link.signature.field, link.seal.field)
     ]
     own = [relaxed_field(RESULTS, results), relaxed_field(SIGNATURE, signature), relaxed_field(SEAL, sealing.encode())]
     octets = (sealing + folded_base64(key.sign(b"".join(before) + b"\r\n".join(own)))).encode()

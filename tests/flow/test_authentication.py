@@ -11,7 +11,7 @@ from postillon.flow.authenticate import AuthenticationSettings, Authenticator
 from postillon.flow.receive import Receiver
 from postillon.flow.sign import Signer
 from postillon.flow.submit import Submitter
-from postillon.mailauth import dkim
+from postillon.mailauth import arc, dkim
 from postillon.mailauth.content import Content
 from postillon.mailauth.dkim_sign import sign
 from postillon.model.errors import Refusal
@@ -34,7 +34,12 @@ def message(author: str, more: bytes = b"") -> bytes:
 
 
 def guarded(office: Office, **settings: Any) -> Office:
-    authenticator = Authenticator(resolver=TableResolver(TABLE), hostname=NAME, settings=AuthenticationSettings(**settings))
+    authenticator = Authenticator(
+        resolver=TableResolver(TABLE),
+        hostname=NAME,
+        settings=AuthenticationSettings(**settings),
+        keys=lambda domain: signing_keys(domain) if domain == "example.test" else [],
+    )
     receiver = Receiver(
         store=office.store,
         directory=office.directory,
@@ -177,3 +182,37 @@ async def test_a_domain_without_keys_sends_unsigned(office: Office):
     await office.submit("alice@example.test", ["carol@else.test"], message("alice@other.test"))
     ((_, sent),) = await office.queued()
     assert b"DKIM-Signature" not in sent
+
+
+# --- what is handed on
+
+
+async def test_what_is_handed_on_is_sealed_with_what_was_found(office: Office):
+    office = guarded(office)
+    await office.directory.create_alias("out@example.test", ["carol@elsewhere.test", "bob@example.test"])
+    lie = b"Authentication-Results: mail.example.test; dmarc=pass header.from=bank.test\r\n"
+    await office.receive("joe@strict.test", ["out@example.test"], lie + message("joe@strict.test"))
+    ((_, sent),) = await office.queued()
+    assert sent.startswith(b"ARC-Seal: i=1; a=rsa-sha256; cv=none; d=example.test; s=r1;") and lie not in sent
+    header, empty, body = sent.partition(b"\r\n\r\n")
+    content = Content(header + empty, lambda: [body])
+    chain = await arc.evaluate(content, arc.read(content), TableResolver(TABLE))
+    assert chain.result == "pass", chain.reason
+    assert "dmarc=pass (p=reject dis=none) header.from=strict.test" in chain.said(0)
+    (filed,) = await office.mail(office.bob)
+    assert b"ARC-" not in filed
+
+
+async def test_a_second_forwarder_adds_to_the_chain(office: Office):
+    office = guarded(office)
+    await office.directory.create_alias("out@example.test", ["carol@elsewhere.test"])
+    lie = b"Authentication-Results: mail.example.test; dmarc=pass header.from=bank.test\r\n"
+    await office.receive("joe@strict.test", ["out@example.test"], message("joe@strict.test"))
+    ((_, once),) = await office.queued()
+    await office.receive("joe@strict.test", ["out@example.test"], lie + once)
+    sent = max([octets for _, octets in await office.queued()], key=len)
+    header, empty, body = sent.partition(b"\r\n\r\n")
+    content = Content(header + empty, lambda: [body])
+    chain = await arc.evaluate(content, arc.read(content), TableResolver(TABLE))
+    assert (chain.result, chain.sealers) == ("pass", ("example.test", "example.test")), chain.reason
+    assert "arc=pass" in chain.said(1) and lie not in sent

@@ -228,4 +228,4 @@ async def test_bombs_are_bounded(header: bytes, table: Mapping[str, Any], mail_f
     started = time.process_time()
     verdict = await judged(header + BODY, table, mail_from)
     field = field_of(verdict, CLIENT, "mx")
-    assert time.process_time() - started < 1 and len(field) < 20_000
+    assert time.process_time() - started < 3 and len(field) < 20_000
