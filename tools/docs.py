@@ -170,6 +170,8 @@ def check_seams() -> Iterator[str]:
 def check_places() -> Iterator[str]:
     for page in PAGES:
         where, content = page.relative_to(ROOT), text(page)
+        rows = re.findall(r"^\| (`[^`]+`)", content, re.MULTILINE)
+        yield from (f"{where}: {row} is told twice" for row in sorted(set(rows)) if rows.count(row) > 1 and page.name != "dns.md")
         targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", content)
         yield from (f"{where}: the link to {target} leads nowhere" for target in targets if not (page.parent / target).exists())
         for path in re.findall(r"(?<![\w.:/<~$])/([a-z]+)/\w", content):
