@@ -8,6 +8,10 @@ from ...model.errors import Refusal
 class BadCommand(Exception):
     """The command makes no sense here, a sequence number that is not there say: BAD (RFC 3501 §7.1.3)."""
 
+    def __init__(self, text: str, code: bytes = b"") -> None:
+        super().__init__(text)
+        self.code = code
+
 
 class No(Exception):
     """NO with a response code that carries data of the protocol's own, so that no `Refusal` could. *code* is without brackets."""
@@ -31,7 +35,7 @@ def condition(text: str, code: bytes = b"") -> bytes:
 def translate(error: Exception) -> bytes:
     """The tagged answer without its tag: `NO [OVERQUOTA] Mailbox is full`. Anything that is none of ours is a bug of ours."""
     if isinstance(error, BadCommand):
-        return b"BAD " + condition(str(error))
+        return b"BAD " + condition(str(error), error.code)
     if isinstance(error, No):
         return b"NO " + condition(error.text, error.code)
     if isinstance(error, Refusal):

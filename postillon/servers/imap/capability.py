@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 ALWAYS = (b"IMAP4rev1", b"IMAP4rev2", b"SASL-IR", b"ID", b"ENABLE")
 
 AUTHENTICATED = (
@@ -36,9 +38,14 @@ AUTHENTICATED = (
     b"UIDBATCHES",
     b"QUOTA",  # RFC 9208
     b"QUOTA=RES-STORAGE",
+    b"METADATA",  # RFC 5464
+    b"METADATA-SERVER",
+    b"LIST-METADATA",  # RFC 9590
+    b"UIDONLY",  # RFC 9586
+    b"INPROGRESS",  # RFC 9585
 )
 
-ENABLEABLE = ("CONDSTORE", "QRESYNC", "IMAP4REV2", "UTF8=ACCEPT")
+ENABLEABLE = ("CONDSTORE", "QRESYNC", "IMAP4REV2", "UTF8=ACCEPT", "UIDONLY")
 """What ENABLE turns on, in the capitals of the engine."""
 
 SPELLED = {"IMAP4REV2": b"IMAP4rev2"}
@@ -54,7 +61,19 @@ def before_login(*, mechanisms: tuple[str, ...], starttls: bool) -> tuple[bytes,
     return (*words, *(b"AUTH=" + name.encode() for name in mechanisms))
 
 
-def after_login(*, append_limit: int, compressed: bool = False) -> tuple[bytes, ...]:
-    """*compressed*: COMPRESS is in force (RFC 4978 §3: then it is not offered)."""
-    words = (*ALWAYS, *AUTHENTICATED, b"APPENDLIMIT=%d" % append_limit)  # RFC 7889
-    return words if compressed else (*words, b"COMPRESS=DEFLATE")
+def after_login(*, append_limit: int, compressed: bool = False, hidden: Collection[str] = ()) -> tuple[bytes, ...]:
+    """*compressed*: COMPRESS is in force (RFC 4978 §3: then it is not offered). *hidden*: see `hidden_words`."""
+    words: tuple[bytes, ...] = (*ALWAYS, *AUTHENTICATED, b"APPENDLIMIT=%d" % append_limit)  # RFC 7889
+    if not compressed:
+        words = (*words, b"COMPRESS=DEFLATE")
+    return tuple(word for word in words if word.decode().upper() not in hidden) if hidden else words
+
+
+def hidden_words(setting: bytes | None) -> frozenset[str]:
+    """The capabilities that an account's setting hides: words apart by spaces or commas, in capitals here.
+
+    For a client that does not get on with one. IMAP4rev1 cannot be hidden.
+    """
+    if not setting:
+        return frozenset()
+    return frozenset(setting.decode("ascii", "replace").upper().replace(",", " ").split()) - {"IMAP4REV1"}

@@ -37,9 +37,23 @@ class Level(IntEnum):
 class Batch:
     """Messages that are answered together; all columns run parallel."""
 
-    __slots__ = ("_overviews", "_unpacked", "emails", "keywords", "narrow", "octets", "previews", "slots", "uids", "view")
+    __slots__ = (
+        "_overviews",
+        "_unpacked",
+        "by_uid",
+        "emails",
+        "keywords",
+        "narrow",
+        "octets",
+        "previews",
+        "slots",
+        "uids",
+        "view",
+    )
 
-    def __init__(self, view: View, keywords: Keywords, slots: Sequence[int]) -> None:
+    def __init__(self, view: View, keywords: Keywords, slots: Sequence[int], *, by_uid: bool = False) -> None:
+        self.by_uid = by_uid
+        """UIDFETCH, see `Selected.by_uid`."""
         self.view = view
         self.keywords = keywords
         self.slots: Sequence[int] = slots
@@ -82,7 +96,8 @@ class Batch:
         return missing
 
     def numbers(self) -> list[int]:
-        return self.view.numbers_of(self.slots)
+        """What stands before FETCH or UIDFETCH."""
+        return self.uids if self.by_uid else self.view.numbers_of(self.slots)
 
     def flags(self) -> list[bytes]:
         snapshot, text = self.view.snapshot, self.keywords.text
@@ -166,7 +181,8 @@ class Plan:
     def lines(self, batch: Batch) -> bytes:
         """The untagged responses for *batch*."""
         columns = [column(batch) for column in self.columns]
-        return b"".join([self.template % row for row in zip(batch.numbers(), *columns, strict=True)])
+        template = self.template.replace(b" FETCH (", b" UIDFETCH (", 1) if batch.by_uid else self.template
+        return b"".join([template % row for row in zip(batch.numbers(), *columns, strict=True)])
 
 
 @lru_cache(maxsize=512)

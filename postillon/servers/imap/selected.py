@@ -17,10 +17,12 @@ from .view import View
 class Selected:
     """Made by SELECT or EXAMINE, dropped by what leaves the mailbox."""
 
-    __slots__ = ("_keywords_told", "loaded", "mailbox", "read_at", "read_only", "saved", "view")
+    __slots__ = ("_keywords_told", "by_uid", "loaded", "mailbox", "read_at", "read_only", "saved", "view")
 
-    def __init__(self, loaded: Loaded, mailbox: Mailbox, *, read_only: bool, now: float) -> None:
+    def __init__(self, loaded: Loaded, mailbox: Mailbox, *, read_only: bool, now: float, by_uid: bool = False) -> None:
         self.loaded = loaded
+        self.by_uid = by_uid
+        """The client knows no sequence numbers: UIDFETCH instead of FETCH (RFC 9586 §3.3)."""
         self.mailbox = mailbox
         """The row as last read."""
         self.view = View(loaded.snapshot)
@@ -89,12 +91,13 @@ class Selected:
         chosen = list(slots)
         lines = self.new_keywords() if flags else []
         for number, slot in zip(view.numbers_of(chosen), chosen, strict=True):
-            line = b"* %d FETCH (UID %d" % (number, snapshot.uids[slot])
-            if flags:
-                line += b" FLAGS %b" % text(snapshot.flags(slot))
+            items = [b"FLAGS %b" % text(snapshot.flags(slot))] if flags else []
             if modseq:
-                line += b" MODSEQ (%d)" % snapshot.modseqs[slot]
-            lines.append(line + b")\r\n")
+                items.append(b"MODSEQ (%d)" % snapshot.modseqs[slot])
+            if self.by_uid:
+                lines.append(b"* %d UIDFETCH (%b)\r\n" % (snapshot.uids[slot], b" ".join(items)))
+            else:
+                lines.append(b"* %d FETCH (UID %d %b)\r\n" % (number, snapshot.uids[slot], b" ".join(items)))
         return lines
 
     async def learn(self, changed: Sequence[Row]) -> None:

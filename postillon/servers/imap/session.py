@@ -21,6 +21,7 @@ from ...net.stream import Stream
 from ...net.tls import ServerTls
 from ...protocols.imap import responses
 from ...protocols.imap.events import AppendStart, Command, Event, ProtocolError
+from ...protocols.imap.response_codes import UIDREQUIRED
 from ...protocols.imap.server import ServerEngine
 from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory, SearchIndex, Waker
 from ...storage.store import Store
@@ -29,11 +30,15 @@ from .answers import BadCommand, Goodbye, No, condition, translate
 from .dialogue import Dialogue, Hangup
 from .header_cache import HeaderCache
 from .indexed import IndexedMailboxes
+from .numbers import uses_numbers
+from .progress import Progress, is_long
 from .selected import Selected
 from .snapshots import Snapshots
 
 log = Log("imap")
 
+HIDDEN_SETTING = "imap.hidden.{}"
+"""The store's setting that names the capabilities hidden from an account, by its id."""
 NOBODY = Principal(AccountId(0))
 """Who has not logged in. (Without an account it would be the server itself.)"""
 
@@ -57,6 +62,8 @@ class ImapSettings:
     """Silence after login (RFC 9051 §5.4: at least 30 minutes)."""
     poll_s: float = 30
     """How often IDLE looks by itself, should a wake be lost."""
+    progress_s: float = 12
+    """How often a client whose command takes long hears that it is under way (RFC 9585 §3: 10 to 15 seconds)."""
     reread_s: float = 1
     """How old the picture of a selected mailbox may be when a command ends."""
 
@@ -124,6 +131,8 @@ class Session:
         self.principal = NOBODY
         self.selected: Selected | None = None
         self.enabled: set[str] = set()
+        self.hidden: frozenset[str] = frozenset()
+        """Capabilities that this account is not to see."""
         self.failures = 0
         """Logins that failed."""
         self.over = False
@@ -171,6 +180,11 @@ class Session:
     def qresync(self) -> bool:
         return "QRESYNC" in self.enabled
 
+    @property
+    def uidonly(self) -> bool:
+        """Messages have no sequence numbers for this client (RFC 9586)."""
+        return "UIDONLY" in self.enabled
+
     def mechanisms(self) -> tuple[str, ...]:
         """SASL mechanisms that may be used now."""
         loopback = self.stream.peer == "unix" or ipaddress.ip_address(self.stream.peer).is_loopback
@@ -181,7 +195,9 @@ class Session:
         """The words, without `CAPABILITY`."""
         if self.account is not None:
             words = capability.after_login(
-                append_limit=self.server.settings.append_limit, compressed=self.dialogue.compression is not None
+                append_limit=self.server.settings.append_limit,
+                compressed=self.dialogue.compression is not None,
+                hidden=self.hidden,
             )
         else:
             starttls = self.server.tls is not None and self.client.tls is None and self.dialogue.compression is None
@@ -236,15 +252,22 @@ class Session:
             self.bad(command, "is not supported")
         elif not rule.allowed(self):
             self.bad(command, "is not allowed now")
+        elif self.uidonly and uses_numbers(command.request):
+            self.bad(command, "needs uids", UIDREQUIRED)
         else:
             if rule.where is commands.Where.SELECTED and self.dialogue.alarm.news:
                 # What arrived a moment ago is to be found; EXISTS may come at any time, EXPUNGE may not (RFC 9051 §7.5.1).
                 await self.tell(expunges=False)
-            await self._tagged(command, rule.run(self, command, command.request), expunges=rule.expunges(command.request))
+            progress = Progress(self.dialogue, command.tag, self.server.settings.progress_s) if is_long(command.request) else None
+            try:
+                await self._tagged(command, rule.run(self, command, command.request), expunges=rule.expunges(command.request))
+            finally:
+                if progress is not None:
+                    progress.end()
 
-    def bad(self, command: Command, text: str) -> None:
+    def bad(self, command: Command, text: str, code: bytes = b"") -> None:
         self.dialogue.engine.resume()
-        self.broken(self.dialogue.engine.bad(command.tag, f"{command.name} {text}"))
+        self.broken(self.dialogue.engine.bad(command.tag, f"{command.name} {text}", code))
 
     async def _tagged(self, command: Command | AppendStart, answer: commands.Answer, *, expunges: bool) -> None:
         """Run *answer*; its words, or those of what it raised, close the command after the news."""
@@ -285,13 +308,14 @@ class Session:
                 there, selected.read_at = True, float("-inf")
             if not there:
                 raise Goodbye("The selected mailbox was deleted")
-        for line in selected.news(expunges=expunges, modseq=self.condstore, by_uid=self.qresync):
+        for line in selected.news(expunges=expunges, modseq=self.condstore, by_uid=self.qresync or self.uidonly):
             self.dialogue.write(line)
 
     # -- coming and going
 
     async def enter(self, account: Account) -> None:
         """Logged in."""
+        self.hidden = capability.hidden_words(await self.store.setting(HIDDEN_SETTING.format(account.id)))
         alarm, bus = self.dialogue.alarm, self.server.bus
         self.account = account
         self.principal = Principal(account.id)
@@ -328,7 +352,7 @@ class Session:
         """RFC 8437: as if nobody had logged in yet. TLS and compression stay."""
         self.leave()
         self.dialogue.alarm.clear()
-        self.account, self.principal = None, NOBODY
+        self.account, self.principal, self.hidden = None, NOBODY, frozenset()
         self.client = replace(self.client, account=None, login="")
         self.log = log.bind(session=self.client.session)
         self.enabled.clear()

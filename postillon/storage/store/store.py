@@ -162,6 +162,20 @@ class Store:
         _check(principal, account)
         return await self.database.read(lambda tx: emails.deleted_size(tx, account, mailbox))
 
+    async def metadata(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> dict[str, bytes]:
+        """Annotations by name, the viewer's own and the shared ones. *mailbox* 0: of the whole account."""
+        _check(principal, account)
+        viewer = principal.account or account
+        return await self.database.read(lambda tx: metadata.entries(tx, account, mailbox, viewer))
+
+    async def set_metadata(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, values: Sequence[tuple[str, bytes | None]]
+    ) -> None:
+        """Set annotations, remove those whose value is None; all or none. Raises TooLarge, LimitReached, NotFound."""
+        _check(principal, account)
+        viewer = principal.account or account
+        await self.database.write(lambda tx: metadata.change(tx, account, mailbox, viewer, values), (account,))
+
     async def subscribe(self, principal: Principal, account: AccountId, path: Path, on: bool) -> None:
         _check(principal, account)
         await self.database.write(lambda tx: mailboxes.subscribe(tx, account, path, on), (account,))
@@ -616,7 +630,7 @@ class Store:
             row = tx.one("SELECT value FROM setting WHERE name = ?", name.encode())
             return bytes(row[0]) if row else None
 
-        return await self.database.read(work)
+        return await self.database.peek(work)
 
     async def set_setting(self, name: str, value: bytes) -> None:
         sql = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"

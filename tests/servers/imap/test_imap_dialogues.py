@@ -5,6 +5,7 @@ A file reads like the examples of the RFCs:
     # why, and which section                       a comment
     @ login                                        C logs in as alice (on 127.0.0.1, in the clear)
     @ deflate                                      C compresses from here on
+    @ impatient                                    the server tells of progress at every turn
     @ put simple [\\Seen $Label]                    a message of MESSAGES arrives in INBOX
     @ second                                       D logs in as alice, too
     C: a1 SELECT INBOX                             the client says (CRLF is added); D: the other client
@@ -20,7 +21,7 @@ Responses between are read over only where an S* or S! stands before the next S:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,8 @@ class Player:
                 self.clients["C"] = await self.house.client()
             case ["second"]:
                 self.clients["D"] = await self.house.client()
+            case ["impatient"]:
+                self.house.server.settings = replace(self.house.server.settings, progress_s=0)
             case ["deflate"]:
                 self.clients["C"].deflate()
             case ["put", name, *flags]:

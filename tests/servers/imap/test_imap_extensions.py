@@ -7,10 +7,12 @@ import zlib
 
 import pytest
 
-from postillon.model.account import SERVER
+from postillon.model.account import SERVER, Principal
+from postillon.model.errors import NotFound, TooLarge
 from postillon.servers.imap.compression import STEP, BrokenStream, Compression
 from postillon.servers.imap.previews import CHARACTERS, shorten
-from postillon.servers.imap.session import NOBODY
+from postillon.servers.imap.session import HIDDEN_SETTING, NOBODY
+from postillon.storage.store.metadata import MAX_ENTRIES, MAX_VALUE
 
 from .house import PASSWORD, SIMPLE, Client, House
 
@@ -157,6 +159,56 @@ async def test_batches_have_the_size_asked_for(house: House):
     assert await client.ok("UIDBATCHES 500") == [b'* UIDBATCHES (TAG "t3") 1202:703,702:202,201:1']
     assert await client.ok("UIDBATCHES 500 2:3") == [b'* UIDBATCHES (TAG "t4") 702:202,201:1']
     assert await client.ok("UIDBATCHES 2000") == [b'* UIDBATCHES (TAG "t5") 1202:1']
+
+
+# --- METADATA ------------------------------------------------------------------------------------------------------
+
+
+async def test_annotations_have_limits_and_a_failing_change_changes_nothing(house: House):
+    client = await house.client()
+    big = b"x" * 65_000
+    await client.ok("SETMETADATA INBOX (/private/a {65000}", big + b")\r\n")
+    assert (await client.ok("GETMETADATA INBOX /private/a"))[0].endswith(big + b")")
+    await client.ok("SETMETADATA INBOX (/private/a NIL)")
+    boxes = [await house.mailbox(name) for name in ("INBOX", "Archive")]
+    store, alice = house.store, house.alice.id
+    many = [(f"/private/{at}", b"") for at in range(MAX_ENTRIES)]
+    await store.set_metadata(SERVER, alice, boxes[0].id, many)
+    assert (await client.no('SETMETADATA Archive (/private/0 NIL /private/one "1")')).startswith(b"NO [METADATA TOOMANY]")
+    assert await client.ok("GETMETADATA Archive /private/one") == [b"* METADATA Archive (/private/one NIL)"]
+    await client.ok('SETMETADATA INBOX (/private/0 NIL /private/other "1")')
+    with pytest.raises(TooLarge):
+        await store.set_metadata(SERVER, alice, boxes[1].id, [("/private/0", b"x" * (MAX_VALUE + 1))])
+
+
+async def test_annotations_are_their_owners_and_go_with_the_mailbox(house: House):
+    box = await house.mailbox("Archive")
+    client = await house.client()
+    await client.ok('SETMETADATA Archive (/shared/comment "here")')
+    with pytest.raises(NotFound):
+        await house.store.metadata(Principal(house.bob.id), house.alice.id, box.id)
+    with pytest.raises(NotFound):
+        await house.store.set_metadata(Principal(house.bob.id), house.alice.id, box.id, [("/shared/x", b"")])
+    await client.ok("DELETE Archive")
+    house.clock.at += 3600
+    while await house.store.clean():
+        pass
+    assert await house.store.metadata(SERVER, house.alice.id, box.id) == {}
+
+
+# --- capabilities of one account -----------------------------------------------------------------------------------
+
+
+async def test_a_capability_can_be_hidden_from_one_account(house: House):
+    await house.store.set_setting(HIDDEN_SETTING.format(house.alice.id), b"qresync, COMPRESS=DEFLATE imap4rev2 imap4rev1")
+    client = await house.client()
+    words = (await client.ok("CAPABILITY"))[0].split()
+    assert b"QRESYNC" not in words and b"COMPRESS=DEFLATE" not in words and b"IMAP4rev2" not in words
+    assert b"CONDSTORE" in words and b"IMAP4rev1" in words
+    assert await client.ok("ENABLE QRESYNC CONDSTORE IMAP4rev2") == [b"* ENABLED CONDSTORE"]
+    await client.ok("UNAUTHENTICATE")
+    await client.ok(f'LOGIN bob@example.test "{PASSWORD}"')
+    assert b"QRESYNC" in (await client.ok("CAPABILITY"))[0].split()
 
 
 # --- PREVIEW -------------------------------------------------------------------------------------------------------

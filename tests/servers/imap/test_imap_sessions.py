@@ -288,5 +288,10 @@ DIALOGUES = {
     "QUOTA": "rfc9208_quota",
     "QUOTA=RES-STORAGE": "rfc9208_quota",
     "COMPRESS=DEFLATE": "rfc4978_compress",
+    "METADATA": "rfc5464_metadata",
+    "METADATA-SERVER": "rfc5464_metadata",
+    "LIST-METADATA": "rfc5464_metadata",
+    "UIDONLY": "rfc9586_uidonly",
+    "INPROGRESS": "rfc9585_inprogress",
 }
 """Capability (AUTH for all mechanisms) -> the dialogue that shows it."""

@@ -16,6 +16,7 @@ from . import (
     listing,
     login,
     mailboxes,
+    metadata,
     quota,
     search,
     select,
@@ -59,6 +60,8 @@ TABLE: dict[type[Request], Rule] = {
     extended.UidBatches: Rule(various.uidbatches, Where.SELECTED),
     extended.GetQuota: Rule(quota.getquota, Where.INSIDE),
     extended.GetQuotaRoot: Rule(quota.getquotaroot, Where.INSIDE),
+    extended.GetMetadata: Rule(metadata.getmetadata, Where.INSIDE),
+    extended.SetMetadata: Rule(metadata.setmetadata, Where.INSIDE),
     extended.SetQuota: Rule(quota.setquota, Where.INSIDE),
 }
 """APPEND is not here: it begins with an event of its own (`append.append_start`)."""

@@ -73,11 +73,13 @@ async def starttls(session: Session, command: Command, request: StartTls) -> byt
 
 async def enable(session: Session, command: Command, request: Enable) -> bytes | None:
     """RFC 5161 §3.1: what is unknown, or on already, is not in the answer."""
-    wanted = [name for name in request.capabilities if name in ENABLEABLE and name not in session.enabled]
+    wanted = [name for name in request.capabilities if name in ENABLEABLE and name not in session.enabled | session.hidden]
     fresh = list(dict.fromkeys(wanted))
     session.enabled.update(fresh)
     if "QRESYNC" in fresh:
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.2.3
+    if "UIDONLY" in fresh and session.selected is not None:
+        session.selected.by_uid = True
     if session.utf8:
         session.dialogue.engine.utf8 = True
     words = b"".join(b" " + SPELLED.get(name, name.encode()) for name in fresh)

@@ -64,7 +64,7 @@ def _attributes(session: Session, request: Fetch) -> tuple[FetchAttribute, ...]:
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.1
         if Attribute.MODSEQ not in attributes:
             attributes = (*attributes, Attribute.MODSEQ)
-    if request.uid and Attribute.UID not in attributes:
+    if request.uid and Attribute.UID not in attributes and not session.uidonly:
         attributes = (Attribute.UID, *attributes)
     return attributes
 
@@ -96,7 +96,7 @@ async def _send(session: Session, selected: Selected, slots: array[int], attribu
         if chosen.needs_flags:
             for line in selected.new_keywords():
                 session.dialogue.write(line)
-        batch = Batch(selected.view, selected.loaded.keywords, part)
+        batch = Batch(selected.view, selected.loaded.keywords, part, by_uid=selected.by_uid)
         if chosen.is_headers and await _from_cache(session, selected, batch, chosen):
             continue
         missing |= await _read(session, selected, batch, chosen.level)

@@ -79,7 +79,7 @@ async def send_octets(session: Session, batch: Batch, plan: Plan, mailbox: Key) 
 
 
 def _cut(batch: Batch, start: int, stop: int) -> Batch:
-    part = Batch(batch.view, batch.keywords, batch.slots[start:stop])
+    part = Batch(batch.view, batch.keywords, batch.slots[start:stop], by_uid=batch.by_uid)
     part.take_emails(batch.emails[start:stop])
     part.previews = batch.previews[start:stop]
     return part
@@ -163,7 +163,7 @@ async def _send_large(session: Session, batch: Batch, plan: Plan, rope: Rope, wa
             octets = b"" if one.range is None else await session.store.read_octets(rope, *one.range)
             batch.octets[one.section.label] = [_value(one, octets)]
     dialogue = session.dialogue
-    dialogue.write(b"* %d FETCH (" % batch.numbers()[0])
+    dialogue.write(b"* %d %b (" % (batch.numbers()[0], b"UIDFETCH" if batch.by_uid else b"FETCH"))
     for at, attribute in enumerate(plan.attributes):
         if at:
             dialogue.write(b" ")

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from ....model.mail import Mailbox
 from ....protocols.imap.commands import List, Lsub, Namespace, Status, StatusAttribute
 from ....protocols.imap.events import Command
+from ....protocols.imap.extension_responses import metadata as metadata_line
 from ..answers import BadCommand
 from ..objectid import mailbox_id
 from .mailboxes import find
+from .metadata import check_names
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -79,6 +81,7 @@ async def list_(session: Session, command: Command, request: List) -> bytes | No
         # RFC 9051 §6.3.9: an empty pattern asks for the separator.
         session.dialogue.write(b'* LIST (\\Noselect) "/" ""\r\n')
         return None
+    check_names(request.return_metadata)
     wanted = [pattern(request.reference, text) for text in request.patterns]
     boxes = await session.store.mailboxes(session.principal, session.owner.id)
     subscribed = await session.store.subscriptions(session.principal, session.owner.id)
@@ -92,7 +95,16 @@ async def list_(session: Session, command: Command, request: List) -> bytes | No
             session.dialogue.write(_line(session, name, request, child_info=name.path in above))
             if request.return_status and name.mailbox is not None and name.mailbox.selectable:
                 session.dialogue.write(await status_line(session, name.mailbox, request.return_status))
+            if request.return_metadata and name.mailbox is not None:
+                await _annotations(session, name.mailbox, request.return_metadata)
     return None
+
+
+async def _annotations(session: Session, mailbox: Mailbox, entries: tuple[str, ...]) -> None:
+    """RFC 9590 §3."""
+    found = await session.store.metadata(session.principal, mailbox.account, mailbox.id)
+    values = [(entry, found.get(entry)) for entry in entries]
+    session.dialogue.write(metadata_line("/".join(mailbox.path), values, session.utf8))
 
 
 def _selected(name: Name, request: List) -> bool:

@@ -11,7 +11,7 @@ from ....model.errors import NotFound
 from ....model.ids import Uid
 from ....model.mail import Mailbox
 from ....protocols.imap.commands import Replace
-from ....protocols.imap.response_codes import append_uid
+from ....protocols.imap.response_codes import UIDREQUIRED, append_uid
 from ....storage.store import AppendItem
 from ..answers import BadCommand, No
 
@@ -24,6 +24,8 @@ async def replaced(session: Session, request: Replace) -> tuple[Uid, int]:
     selected = session.selected
     if selected is None:
         raise BadCommand("REPLACE is not allowed now")
+    if session.uidonly and not request.uid:
+        raise BadCommand("UIDONLY is enabled", UIDREQUIRED)
     if selected.read_only:
         raise No("Mailbox was opened read-only", b"CANNOT")
     view = selected.view

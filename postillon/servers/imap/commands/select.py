@@ -30,7 +30,7 @@ async def select_(session: Session, command: Command, request: Select) -> bytes 
     row = await find(session, request.mailbox)
     loaded, row = await session.server.snapshots.open(session.principal, row)
     session.dialogue.alarm.news = False
-    selected = Selected(loaded, row, read_only=request.read_only, now=session.now())
+    selected = Selected(loaded, row, read_only=request.read_only, now=session.now(), by_uid=session.uidonly)
     session.selected = selected
     for line in _opening(session, selected):
         session.dialogue.write(line)
@@ -49,7 +49,7 @@ def _opening(session: Session, selected: Selected) -> list[bytes]:
         # RFC 9051 did away with \Recent; RFC 3501 wants to hear it, and 0 is a number that is never wrong for long.
         lines.append(b"* 0 RECENT\r\n")
         slot = view.snapshot.first_unseen() if row.unseen else None
-        if slot is not None and slot < view.seen:
+        if slot is not None and slot < view.seen and not session.uidonly:
             lines.append(b"* OK [UNSEEN %d] First unseen message\r\n" % view.number_of(slot))
     lines.append(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % row.uidvalidity)
     lines.append(b"* OK [UIDNEXT %d] Next UID\r\n" % uidnext)
