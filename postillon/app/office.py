@@ -121,6 +121,8 @@ def compose(spec: Spec, data: Opened) -> Office:
         routed_domains=frozenset(config.sending.routes),
         queue_lifetime_s=config.sending.lifetime,
     )
+    keys = DkimKeys(data.layout.dkim)
+    signer = Signer(keys.signing)
     reporter = Reporter(
         store=data.store,
         directory=data.directory,
@@ -128,11 +130,9 @@ def compose(spec: Spec, data: Opened) -> Office:
         ids=data.ids,
         hostname=flow.hostname,
         queue_lifetime_s=flow.queue_lifetime_s,
+        signer=signer,
     )
     deliverer = Deliverer(store=data.store, directory=data.directory, clock=data.clock, settings=flow, reporter=reporter)
-
-    keys = DkimKeys(data.layout.dkim)
-    signer = Signer(keys.signing)
 
     def submitter(directory: Directory) -> Submitter:
         return Submitter(

@@ -26,6 +26,7 @@ from ..seams import Clock, Directory, FindKind
 from ..storage.ids import IdSource
 from ..storage.store import Rope, Store
 from .report_words import Lost, delay_words, explanation, success_words
+from .sign import Signer
 
 log = Log("queue")
 
@@ -61,6 +62,7 @@ class Reporter:
         ids: IdSource,
         hostname: str,
         queue_lifetime_s: int = 5 * 86400,
+        signer: Signer | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -68,6 +70,7 @@ class Reporter:
         self._ids = ids
         self._hostname = hostname
         self._queue_lifetime_s = queue_lifetime_s
+        self._signer = signer
 
     async def failure(self, lost: Sequence[Lost]) -> Plan | None:
         """The report about recipients of one message that were given up; None if nobody wants one. Raises Refusal."""
@@ -163,11 +166,15 @@ class Reporter:
         filed = whole.with_prefix(return_path(None))
         files = [File(account, filed.encode(), filed.size) for account in targets if not isinstance(account, Address)]
         away = [address for address in targets if isinstance(address, Address)]
+        signed = whole
+        if away and self._signer is not None:
+            end = header_end(octets, 0, len(octets))
+            signed = whole.with_prefix(await self._signer.fields(octets[:end], body, end, now))
         return Plan(
             body=body,
             prepared=prepare(return_path(None) + octets, len(octets)) if files else None,
             received=now,
-            items=(*files, *([self._enqueue(about.envelope, octets, whole, away, now)] if away else [])),
+            items=(*files, *([self._enqueue(about.envelope, octets, signed, away, now)] if away else [])),
         )
 
     def _enqueue(self, about: Envelope, octets: bytes, rope: Octets, away: Sequence[Address], now: int) -> Enqueue:

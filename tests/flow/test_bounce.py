@@ -10,6 +10,9 @@ import pytest
 
 from postillon.flow.bounce import Reporter, wants_failure
 from postillon.flow.report_words import explanation
+from postillon.flow.sign import Signer
+from postillon.mailauth import dkim
+from postillon.mailauth.content import Content
 from postillon.message.prepare import prepare
 from postillon.model.account import SERVER
 from postillon.model.address import Address
@@ -19,7 +22,8 @@ from postillon.model.plan import Enqueue, File, Plan
 from postillon.model.queue import Outcome, OutcomeKind, QueueEntry
 from postillon.storage.ids import IdSource
 
-from ..kinds import TableDirectory
+from ..kinds import TableDirectory, TableResolver
+from ..mailauth.keys import published, signing_keys
 from .conftest import Office
 
 MESSAGE = (
@@ -41,7 +45,7 @@ async def leased(office: Office, *recipients: Recipient, sender: Address | None 
     return await office.store.lease(now, 100, 300)
 
 
-def reporter(office: Office, **addresses: list[int | str]) -> Reporter:
+def reporter(office: Office, signer: Signer | None = None, **addresses: list[int | str]) -> Reporter:
     table = {f"{name}@example.test": targets for name, targets in (addresses or {"alice": [office.alice]}).items()}
     return Reporter(
         store=office.store,
@@ -49,6 +53,7 @@ def reporter(office: Office, **addresses: list[int | str]) -> Reporter:
         clock=office.clock,
         ids=IdSource(9),
         hostname="mail.example.test",
+        signer=signer,
     )
 
 
@@ -102,6 +107,19 @@ async def test_a_sender_elsewhere_gets_the_report_by_the_queue(office: Office):
     (again,) = await office.store.lease(office.clock.now(), 10, 300)
     assert again.envelope.sender is None
     assert not wants_failure(again)
+
+
+async def test_a_report_that_leaves_is_signed_by_the_domain_of_our_host(office: Office):
+    entries = await leased(office, sender=Address.parse("carol@far.test"))
+    signer = Signer(lambda domain: signing_keys(domain) if domain == "example.test" else [])
+    plan = await reporter(office, signer).failure([(entry, FAILED) for entry in entries])
+    assert plan is not None and await office.store.settle(entries[0], report=plan)
+    ((_, sent),) = await office.queued()
+    header, empty, body = sent.partition(b"\r\n\r\n")
+    content = Content(header + empty, lambda: [body])
+    assert b"\r\nFrom: " in header and b"@mail.example.test" in header
+    found = await dkim.evaluate(content, dkim.read(content), TableResolver(published("example.test")), office.clock.now())
+    assert [(one.result, one.domain) for one in found] == [("pass", "example.test")] * 2
 
 
 async def test_an_alias_gets_its_report_where_it_leads(office: Office):
