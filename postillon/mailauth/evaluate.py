@@ -105,22 +105,19 @@ async def evaluate(
     signatures = dkim.read(content, domains)
     chain = arc.read(content)
     await content.hash([*(one.body for one in signatures if not isinstance(one, Dkim)), *arc.wanted(chain)])
-    try:
-        sent, signed, reverse, found = await asyncio.gather(
-            spf.evaluate(client, helo, mail_from, shares["SPF"], receiver=receiver, now=now),
-            dkim.evaluate(content, signatures, shares["DKIM"], now),
-            iprev.evaluate(client, rest),
-            asyncio.gather(*(dmarc.find(shares["DMARC"], domain) for domain in domains)),
-        )
-        judged = [
-            await dmarc.evaluate(domain, walked, sent, signed, shares["DMARC"], lot=lot)
-            for domain, walked in zip(domains, found, strict=True)
-        ]
-        for share in shares.values():
-            share.release()
-        chain = await arc.evaluate(content, chain, rest)
-    finally:
-        budget.close()
+    sent, signed, reverse, found = await asyncio.gather(
+        spf.evaluate(client, helo, mail_from, shares["SPF"], receiver=receiver, now=now),
+        dkim.evaluate(content, signatures, shares["DKIM"], now),
+        iprev.evaluate(client, rest),
+        asyncio.gather(*(dmarc.find(shares["DMARC"], domain) for domain in domains)),
+    )
+    judged = [
+        await dmarc.evaluate(domain, walked, sent, signed, shares["DMARC"], lot=lot)
+        for domain, walked in zip(domains, found, strict=True)
+    ]
+    for share in shares.values():
+        share.release()
+    chain = await arc.evaluate(content, chain, rest)
     return Verdict(sent, tuple(signed), tuple(judged), chain, reverse, named, _findings(shares, named))
 
 

@@ -26,11 +26,6 @@ class Questions:
         self.common -= reserved
         return Share(self, reserved)
 
-    def close(self) -> None:
-        """Nobody waits for what is still under way."""
-        for asked in self.known.values():
-            asked.cancel()
-
 
 class Share:
     """A `seams.Resolver`. Beyond the budget every answer is a timeout, and `is_spent` tells."""
@@ -58,17 +53,21 @@ class Share:
 
     async def _ask(self, key: tuple[str, ...], name: str, asking: Callable[[], Awaitable[Answer]], cost: int = 1) -> Answer:
         asked = self._questions.known.get(key)
-        if asked is None:
-            if not self._pay(cost):
-                self.is_spent = True
-                return Answer(DnsStatus.TIMEOUT, name=name)
-            asked = self._questions.known[key] = asyncio.ensure_future(asking())
+        if asked is not None:
+            return asked.result() if asked.done() else await asyncio.shield(asked)
+        answer = Answer(DnsStatus.TIMEOUT, name=name)
+        if not self._pay(cost):
+            self.is_spent = True
+            return answer
+        asked = self._questions.known[key] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout_at(self._questions.deadline):
-                return await asyncio.shield(asked)
+                answer = await asking()
         except TimeoutError:
             self.is_spent = True
-            return Answer(DnsStatus.TIMEOUT, name=name)
+        finally:
+            asked.set_result(answer)  # also for who waits for the same, when we are cancelled
+        return answer
 
     def release(self) -> None:
         """What was reserved and not needed is everybody's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -74,7 +75,10 @@ HOSTS = {
     "e.test": [{"SPF": "v=spf1 mx:c.test -all"}],
     "f.test": [{"SPF": "v=spf1 redirect=d.test"}],
     "g.test": "TIMEOUT",
+    # Every client has a name: whether an empty PTR answer counts again for the next term, opinions differ.
     "1.2.0.192.in-addr.arpa": [{"PTR": "a.test"}],
+    "77.2.0.192.in-addr.arpa": [{"PTR": "b.test"}],
+    ipaddress.ip_address("2001:db8::1").reverse_pointer: [{"PTR": "b.test"}],
 }
 NAMES = st.sampled_from([*HOSTS, "nowhere.test", "%{i}._x.test", "%{l}.test", "%{d1}.a.test", "%{ir}.%{v}.test"])
 CIDR = st.sampled_from(["", "/24", "/32", "/0", "//64", "/24//128", "/33", "/"])
@@ -109,7 +113,7 @@ def _wire(kind: str, value: Any) -> Any:
     return (value.encode(),) if kind == "TXT" else tuple(value) if kind == "MX" else value
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.lists(TERM, max_size=6, unique=True), st.sampled_from(["192.0.2.1", "192.0.2.77", "2001:db8::1"]))
 def test_pyspf_is_of_the_same_opinion(terms: list[str], client: str):
     record = " ".join(["v=spf1", *terms])
