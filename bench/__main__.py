@@ -1,4 +1,4 @@
-"""`python -m bench [inbound] [overview] [queue] [--scale F]`: Postillon beside Postfix + Dovecot, in one run; prints a table."""
+"""`python -m bench [inbound] [overview] [relay] [queue] [--scale F]`: beside Postfix + Dovecot, in one run; prints a table."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from .corpus import message
 from .imap_load import Imap
-from .relay import relay
 from .queue import queue
+from .relay import relay
 from .servers import PASSWORD, PostfixDovecot, Postillon, Server
 from .smtp_load import Load, run
 

@@ -193,7 +193,11 @@ class Outbound:
         return is_waiting and wants_delay(entry) and is_late(entry.made_at, now, self._schedule_of(entry))
 
     def _schedule_of(self, entry: QueueEntry) -> RetrySchedule:
-        return self._schedules.get(entry.recipient.address.domain, self._schedule)
+        return self.schedule_of(entry.recipient.address.domain)
+
+    def schedule_of(self, domain: str) -> RetrySchedule:
+        """The times for mail to *domain*."""
+        return self._schedules.get(domain, self._schedule)
 
     def _unreported(self, found: Settlement, now: int) -> Settlement:
         """A failure that nobody could be told of is tried again as long as there is time: better twice than in silence."""

@@ -43,3 +43,11 @@ def try_to_report(again: int, made_at: int, now: int, schedule: RetrySchedule) -
     """*again*, the next try, or earlier: the attempt after which the sender is told of the delay comes when that is due."""
     at = made_at + schedule.delay_report_s
     return at if schedule.delay_report_s and now < at < again else again
+
+
+def waits(schedule: RetrySchedule) -> list[int]:
+    """`usual_wait` by the attempts made before the one that failed, from 0; the last one holds for all beyond."""
+    found = [usual_wait(1, schedule)]
+    while found[-1] < schedule.longest_wait_s and len(found) < 30:
+        found.append(usual_wait(len(found) + 1, schedule))
+    return found

@@ -13,6 +13,7 @@ from ..model.queue import Outcome, OutcomeKind, QueueEntry
 from ..relay.outcome import is_trouble
 from ..relay.replies import Cause, cause_of
 
+MAX_NAMES = 50
 Group = list[QueueEntry]
 """Entries that make one attempt."""
 
@@ -34,6 +35,8 @@ class Destination:
     running: int = 0
     waiting: deque[Group] = field(default_factory=deque)
     """Leased, and next in line."""
+    names: set[str] = field(default_factory=set)
+    """Destinations of the queue that lead there, as far as seen; at most MAX_NAMES."""
     has_more: bool = False
     """It was passed over in the last lease: there may be more due."""
     troubles: int = 0
@@ -41,6 +44,10 @@ class Destination:
     trouble: Outcome | None = None
     rests_until: float = 0
     """Loop time."""
+    put_off_next: float = 0
+    """Loop time at which what is due while it rests may be deferred again."""
+    has_to_put_off: bool = False
+    """The last time there was something to defer."""
 
     def __post_init__(self) -> None:
         self.limit = self.limit or self.settings.start
@@ -61,6 +68,10 @@ class Destination:
     def resting(self, at: float) -> Outcome | None:
         """While it rests: what an attempt made now would end in."""
         return self.trouble if self.rests_until > at else None
+
+    def seen(self, name: str) -> None:
+        if len(self.names) < MAX_NAMES:
+            self.names.add(name)
 
     def ended(self, outcomes: list[Outcome], at: float) -> None:
         """An attempt ended at loop time *at*."""

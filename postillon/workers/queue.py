@@ -14,6 +14,7 @@ from typing import Protocol
 
 from ..flow.deliver import LOCAL
 from ..flow.outbound import Outbound, Settlement
+from ..flow.retry import waits
 from ..log import Log
 from ..model.errors import Refusal
 from ..model.plan import Plan
@@ -33,6 +34,7 @@ class Queue(Protocol):
     ) -> list[QueueEntry]: ...
     async def renew(self, entries: Sequence[QueueEntry], until: int) -> int: ...
     async def release(self, entry: QueueEntry, due: int) -> bool: ...
+    async def put_off(self, destination: str, answer: str, waits: Sequence[int], delay_report_s: int, limit: int) -> int: ...
     async def settle(
         self,
         entry: QueueEntry,
@@ -67,6 +69,9 @@ class QueueSettings:
     """Longest time without a look at the queue: the bus may lose a wake."""
     again_s: float = 1
     """How soon to look again when the database was away, or what is due belongs to somebody else."""
+    put_off: int = 500
+    """Rows of a destination that rests which are deferred in one statement, and seconds between two of those."""
+    put_off_s: float = 0.1
     settle_s: float = 240
     """How long to try to write down what became of an attempt. Forgetting it means sending twice."""
     concurrency: ConcurrencySettings = field(default_factory=ConcurrencySettings)
@@ -98,6 +103,7 @@ class QueueWorker:
         """All that is leased: waiting in line, being tried, being settled."""
         self._attempts: set[asyncio.Task[None]] = set()
         self._nudge = asyncio.Event()
+        self._has_to_put_off = False
         self._wants_room = False
         """The last lease ended for want of room: the next attempt that ends nudges."""
         self._is_stopping = False
@@ -155,6 +161,8 @@ class QueueWorker:
             full = self._full()
             for key in full.keys:
                 self._destinations[key].has_more = True
+            put_off = await self._put_off()
+            full.keys |= put_off
             entries = await self._store.lease(
                 self._clock.now(),
                 min(room, settings.batch),
@@ -162,12 +170,36 @@ class QueueWorker:
                 per_destination=settings.per_destination,
                 skip=full,
             )
+            self._has_to_put_off = bool(put_off)
             if not entries:
                 return
             for key, group in self._grouped(entries):
                 destination = self._destinations.setdefault(key, Destination(settings.concurrency))
+                destination.seen(group[0].destination)
                 destination.waiting.append(group)
             self._start_all()
+
+    async def _put_off(self) -> set[str]:
+        """Defer in one go what is due to destinations that rest, step by step. The keys of those where there is more."""
+        now = asyncio.get_running_loop().time()
+        found = set()
+        for key, destination in list(self._destinations.items()):
+            trouble = destination.resting(now)
+            if trouble is None or key == LOCAL:
+                continue
+            if now >= destination.put_off_next:
+                counts = [await self._put_off_one(name, trouble) for name in destination.names]
+                destination.has_to_put_off = any(counts)
+                # The living must not feel it: a step, then some time for them; and no look for nothing at every lease.
+                destination.put_off_next = now + (self._settings.put_off_s if any(counts) else self._settings.again_s)
+            if destination.has_to_put_off:
+                found.add(key)
+        return found
+
+    async def _put_off_one(self, name: str, trouble: Outcome) -> int:
+        schedule = self._outbound.schedule_of(name)
+        answer = f"{trouble.status} {trouble.text}"
+        return await self._store.put_off(name, answer, waits(schedule), schedule.delay_report_s, self._settings.put_off)
 
     def _full(self) -> _Full:
         return _Full(self._key, {key for key, destination in self._destinations.items() if destination.is_full})
@@ -196,6 +228,8 @@ class QueueWorker:
         ahead = self._settings.idle_s if due is None else due - self._clock.now()
         # What is due already and was not leased belongs to a full destination (whose end nudges) or to another worker.
         wait_s = min(ahead, self._settings.idle_s) if ahead > 0 else self._settings.again_s
+        if self._has_to_put_off:
+            wait_s = min(wait_s, self._settings.put_off_s)
         try:
             async with asyncio.timeout(wait_s):
                 await self._nudge.wait()

@@ -7,6 +7,7 @@ from postillon.model.envelope import Envelope, Recipient
 from postillon.model.ids import QueueId
 from postillon.model.plan import Enqueue, Plan
 from postillon.model.queue import QueueState
+from postillon.seams import Tx
 from postillon.storage.store import Chosen
 from postillon.storage.store import queue as rows
 
@@ -103,3 +104,30 @@ async def test_much_is_changed_in_steps(office: Office):
     assert await store.queue_reroute(chosen, "via:relay.test:25") == 2800
     assert await store.queue_reroute(Chosen(), "") == 2800
     assert [total.count for total in await store.queue_totals()] == [2800]
+
+
+async def test_rows_are_put_off_by_their_attempts_and_the_exceptional_are_left_alone(office: Office):
+    store, now = office.store, office.clock.now()
+    expiring = await enqueued(office, "expiring@dead.test")
+    await enqueued(office, "fresh@dead.test", "tried@dead.test", "often@dead.test", "late@dead.test", "x@other.test")
+
+    def prepare(tx: Tx) -> None:
+        for name, attempts, reported in (("tried", 1, 0), ("often", 9, 1), ("late", 9, 0)):
+            recipient = rows.encode_recipient(Recipient(Address.parse(f"{name}@dead.test")))
+            sql = "UPDATE queue_recipient SET attempts = ?, delay_reported = ? WHERE recipient = ?"
+            assert tx.run(sql, attempts, reported, recipient) == 1
+        tx.run("UPDATE queue_message SET expires = ? WHERE queue_id = ?", now + 9, expiring)
+
+    await office.database.write(prepare)
+    assert await store.put_off("dead.test", "4.4.1 nobody", [10, 20, 40], 25, 100) == 3
+    found = {view.recipient: (view.due - now, view.attempts, view.last_answer) for view in await store.queue_views()}
+    assert found == {
+        "fresh@dead.test": (10, 1, "4.4.1 nobody"),
+        "tried@dead.test": (20, 2, "4.4.1 nobody"),
+        "often@dead.test": (40, 10, "4.4.1 nobody"),
+        # These need an attempt of their own: one would have to be reported as delayed, one would expire.
+        "late@dead.test": (0, 9, ""),
+        "expiring@dead.test": (0, 0, ""),
+        "x@other.test": (0, 0, ""),
+    }
+    assert await store.put_off("dead.test", "4.4.1 nobody", [10, 20, 40], 25, 100) == 0

@@ -463,3 +463,23 @@ def test_a_rate_limit_makes_it_slower_without_a_rest():
     for _ in range(10):
         destination.ended([limited], 1)
     assert (destination.limit, destination.resting(1)) == (1, None)
+
+
+async def test_what_is_due_while_a_destination_rests_is_deferred_without_an_attempt_for_each(office: Office):
+    post = Post(outcomes={"dead.test": NOBODY})
+    now = office.clock.now()
+    for n in range(5):
+        await enqueue(office, *(f"u{n}.{i}@dead.test" for i in range(300)))
+    settings = QueueSettings(concurrency=ConcurrencySettings(rest_s=600), put_off_s=0.001)
+    async with working(office, post, settings=settings):
+        await until(lambda: all_deferred(office, now))
+        await enqueue(office, "x@living.test")
+        await until(lambda: post.delivered["x@living.test"])
+    assert len(post.attempts) < 20
+    rows = await office.store.queue_views(limit=2000)
+    assert {row.due for row in rows} == {now + 1800}
+    assert {(row.attempts, row.last_answer) for row in rows} == {(1, "4.4.1 no connection")}
+
+
+async def all_deferred(office: Office, now: int) -> bool:
+    return all(total.due > now for total in await office.store.queue_totals())

@@ -204,6 +204,32 @@ def release(tx: Tx, entry: QueueEntry, due: int) -> bool:
     )
 
 
+def put_off(tx: Tx, destination: str, now: int, answer: str, waits: Sequence[int], delay_report_s: int, limit: int) -> int:
+    """As if each due row of a destination that is known not to answer had been tried and deferred, in one statement; how many.
+
+    *waits*: seconds to wait by the attempts made before, the last one for all beyond. Rows that would expire or have to be
+    reported as delayed by then are left to an attempt of their own.
+    """
+    cases = " ".join(f"WHEN r.attempts = {made} THEN {int(wait)}" for made, wait in enumerate(waits[:-1]))
+    wait = f"(CASE {cases} ELSE {int(waits[-1])} END)" if cases else str(int(waits[-1]))
+    silent = "0 = 0" if not delay_report_s else "(r.delay_reported = 1 OR m.made_at + ? > ? + " + wait + ")"
+    return tx.run(
+        f"UPDATE queue_recipient SET due = ? + {wait.replace('r.', '')}, attempts = attempts + 1, answer = ?"
+        " WHERE (queue_id, number) IN (SELECT r.queue_id, r.number FROM queue_recipient r"
+        " JOIN queue_message m ON m.queue_id = r.queue_id"
+        f" WHERE r.lane = ? AND r.state = 0 AND r.destination = ? AND r.due <= ? AND m.expires >= ? + {wait} AND {silent}"
+        " ORDER BY r.due LIMIT ?)",
+        now,
+        answer.encode(),
+        lane_of(destination),
+        destination.encode(),
+        now,
+        now,
+        *((delay_report_s, now) if delay_report_s else ()),
+        limit,
+    )
+
+
 def finish(tx: Tx, entry: QueueEntry, now: int) -> bool:
     """The recipient is settled, delivered or failed: its row goes. False: the lease was lost and nothing was changed."""
     if not tx.run(

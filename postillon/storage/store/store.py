@@ -438,6 +438,14 @@ class Store:
         """Give a lease back without counting an attempt."""
         return await self._write(lambda tx: queue.release(tx, entry, due))
 
+    async def put_off(self, destination: str, answer: str, waits: Sequence[int], delay_report_s: int, limit: int) -> int:
+        """Defer what is due to a destination that does not answer, without an attempt for each: *limit* at most; how many."""
+        now = self._clock.now()
+        lanes = self._lanes
+        if queue.lane_of(destination) not in lanes:
+            return 0
+        return await self._write(lambda tx: queue.put_off(tx, destination, now, answer, waits, delay_report_s, limit), heavy=True)
+
     async def settle(
         self,
         entry: QueueEntry,
