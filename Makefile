@@ -27,7 +27,7 @@ run: .build/run
 
 test: .build/dev
 	sh tools/setup-tests
-	$(VENV)/bin/python -m pytest -m "" -n $(JOBS) --dist loadgroup $(TESTS)
+	$(VENV)/bin/python -m pytest -m "" -n $(JOBS) --dist loadfile $(TESTS)
 
 check: .build/dev
 	$(VENV)/bin/ruff format --check $(SOURCES)
