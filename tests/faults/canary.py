@@ -6,7 +6,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -19,6 +20,7 @@ W = TypeVar("W", bound=Wire)
 TEXT = b"From: a@far.test\r\nTo: canary@example.test\r\nSubject: canary\r\n\r\nStill singing.\r\n"
 CANARY = "canary@example.test"
 PAUSE_S = 0.02
+MEBIBYTE = 1 << 20
 
 
 class Canary:
@@ -38,9 +40,9 @@ class Canary:
 
     def __enter__(self) -> Canary:
         for worker in self._server.workers:
-            imap = _on(worker, self._server, lambda: Imap(self._server, login=CANARY))
-            smtp = _on(worker, self._server, lambda: Smtp(self._server))
-            pop3 = _on(worker, self._server, lambda: Pop3(self._server, "pop3"))
+            imap = on_worker(worker, self._server, lambda: Imap(self._server, login=CANARY))
+            smtp = on_worker(worker, self._server, lambda: Smtp(self._server))
+            pop3 = on_worker(worker, self._server, lambda: Pop3(self._server, "pop3"))
             self._threads.append(threading.Thread(target=self._sing, args=(imap, smtp, pop3), daemon=True))
         for thread in self._threads:
             thread.start()
@@ -99,6 +101,18 @@ class Canary:
             assert code == 250, (code, text)
 
 
+@contextmanager
+def bounded(server: Server, *, memory: int, seconds: float) -> Iterator[None]:
+    """All workers together grow by less than *memory* octets, measured while the attack still stands; others sing on."""
+    began = time.monotonic()
+    with Canary(server):
+        before = server.rss()
+        yield
+        grown = server.rss() - before
+    assert grown < memory, f"{grown / MEBIBYTE:.1f} MiB more"
+    assert time.monotonic() - began < seconds
+
+
 def worker_of(server: Server, sock: socket.socket) -> int:
     """Which worker has the other end of *sock*."""
     port = f":{sock.getsockname()[1]:04X}"
@@ -117,7 +131,7 @@ def worker_of(server: Server, sock: socket.socket) -> int:
     raise AssertionError("no worker has that connection")
 
 
-def _on(worker: int, server: Server, make: Callable[[], W]) -> W:
+def on_worker(worker: int, server: Server, make: Callable[[], W]) -> W:
     """A connection that *worker* serves: the kernel spreads them, so we take what comes until it is the right one."""
     for _ in range(200):
         wire = make()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from .canary import CANARY, TEXT
+from .canary import CANARY, TEXT, on_worker
 from .server import Server
 from .wire import Imap
 
@@ -20,6 +21,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("server") / "data", accounts=ACCOUNTS) as running:
         with Imap(running, login=CANARY) as imap:
             assert imap.append("Archive", TEXT).startswith(b"OK")
+        for worker in running.workers:  # passwords are checked, with the memory that this takes, before anything is measured
+            for address in ACCOUNTS:
+                on_worker(worker, running, partial(Imap, running, login=address)).close()
         yield running
         assert running.process.poll() is None, running.log_text
 

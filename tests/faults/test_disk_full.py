@@ -13,7 +13,7 @@ from .disks import fill, free, small_disk
 from .server import Server
 from .wire import Imap, Pop3, Smtp
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("faults-disk")]
+pytestmark = [pytest.mark.real]
 
 ALICE = "alice@example.test"
 STRANGER = "127.0.1.5"

@@ -19,7 +19,7 @@ from .ledger import Actor, Appender, Box, Fed, Fetcher, History, Mover, Sender, 
 from .server import Server
 from .wire import Closed, Imap, Pop3, Smtp
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("faults-kill")]
+pytestmark = [pytest.mark.real]
 
 CYCLES = 50
 PEOPLE = ("mx", "submit", "append", "move", "fetch")

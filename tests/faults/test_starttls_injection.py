@@ -13,7 +13,7 @@ from .conftest import ALICE
 from .server import Server
 from .wire import Closed, Imap, Pop3, Smtp, Wire
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("faults-starttls"), pytest.mark.usefixtures("unhurt")]
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("unhurt")]
 
 SIZES = (1, 2, 10, 100, 1000, 4096)
 UPGRADES = {

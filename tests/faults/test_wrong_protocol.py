@@ -14,7 +14,7 @@ from .canary import Canary
 from .server import IMPLICIT_TLS, Server
 from .wire import Wire
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("faults-starttls"), pytest.mark.usefixtures("unhurt")]
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("unhurt")]
 
 IN_THE_CLEAR = tuple(service for service in OFFSETS if service not in IMPLICIT_TLS)
 VERBS = ("GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "TRACE", "PATCH")

@@ -6,6 +6,7 @@ import base64
 import re
 import socket
 import ssl
+import time
 from types import TracebackType
 from typing import Self
 
@@ -187,10 +188,14 @@ class Pop3(Wire):
     ) -> None:
         super().__init__(server, service, source=source, timeout_s=timeout_s)
         self.greeting = self.line()
-        if login:
+        answer = b"+OK"
+        for _ in range(50 if login else 0):
             self.ask(f"USER {login}")
             answer = self.ask(f"PASS {server.accounts[login]}")
-            assert answer.startswith(b"+OK"), answer
+            if b"[IN-USE]" not in answer:  # the end of a session that broke off is noticed a moment later
+                break
+            time.sleep(0.05)
+        assert answer.startswith(b"+OK"), answer
 
     def ask(self, command: str | bytes) -> bytes:
         self.send((command if isinstance(command, bytes) else command.encode()) + b"\r\n")
