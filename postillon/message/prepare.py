@@ -68,6 +68,14 @@ def references(fields: dict[bytes, list[bytes]]) -> tuple[bytes, ...]:
     return tuple(found if len(found) <= MAX_REFERENCES else found[:1] + found[1 - MAX_REFERENCES :])
 
 
+def thread_links(header: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """A message's Message-ID, and its ancestors as RFC 5256 §3 (REFERENCES) wants them: In-Reply-To only without References."""
+    fields = headers.values(header)
+    own = _message_ids(fields.get(b"message-id"), 1)
+    links = _message_ids(fields.get(b"references")) or _message_ids(fields.get(b"in-reply-to"), 1)
+    return (own[0] if own else b""), tuple(dict.fromkeys(links))[-MAX_REFERENCES:]
+
+
 def _message_ids(found: list[bytes] | None, limit: int | None = None) -> list[bytes]:
     """What stands in angle brackets; where nothing does, a single word is taken for an id that lacks them."""
     if not found:
@@ -98,6 +106,17 @@ def base_subject(text: str) -> str:
         if not (text[:5].lower() == "[fwd:" and text.endswith("]")):
             return text
         text = text[5:-1].strip()
+
+
+def is_reply(text: str) -> bool:
+    """Whether `base_subject` takes something off that means an answer or a forward (RFC 5256 §2.1)."""
+    text = " ".join(text[:MAX_SUBJECT].split())
+    if text != _without_trailer(text) or (text[:5].lower() == "[fwd:" and text.endswith("]")):
+        return True
+    at = 0
+    while blob := _BLOB.match(text, at):
+        at = blob.end()
+    return _RE.match(text, at) is not None
 
 
 def _without_trailer(text: str) -> str:

@@ -59,14 +59,16 @@ def children(key: SearchKey) -> tuple[SearchKey, ...]:
     return ()
 
 
-def leaves(key: SearchKey) -> Iterator[SearchKey]:
+def nodes(key: SearchKey) -> Iterator[SearchKey]:
     work = [key]
     while work:
         one = work.pop()
-        below = children(one)
-        work += below
-        if not below:
-            yield one
+        work += children(one)
+        yield one
+
+
+def leaves(key: SearchKey) -> Iterator[SearchKey]:
+    return (one for one in nodes(key) if not children(one))
 
 
 def cost(key: SearchKey) -> int:
@@ -310,7 +312,7 @@ class _Search:
             rope = self._store.octets(email)
             place = section(decode_structure(email.structure), (), "HEADER", rope.size - email.blob_size)
             ranges.append((rope, *(place or (0, 0))))
-        for some in _groups(ranges):
+        for some in groups(ranges):
             headers = await self._store.read_many(ranges[some])
             met = await asyncio.to_thread(match_headers, self._headers, headers)
             facts |= dict(zip(todo[some], met, strict=True))
@@ -323,7 +325,7 @@ class _Search:
         todo = [slot for slot in todo if slot in emails]
         plans = [text_plan(emails[slot], self._store.octets(emails[slot])) for slot in todo]
         sizes = [(plan.rope, 0, sum(stop - start for _, start, stop in plan.ranges)) for plan in plans]
-        for some in _groups(sizes):
+        for some in groups(sizes):
             ranges = [one for plan in plans[some] for one in plan.ranges]
             octets = await self._store.read_many(ranges) if ranges else []
             met = await asyncio.to_thread(match_plans, self._texts, plans[some], octets)
@@ -331,7 +333,7 @@ class _Search:
         return facts
 
 
-def _groups(ranges: Sequence[tuple[Rope, int, int]]) -> Iterator[slice]:
+def groups(ranges: Sequence[tuple[Rope, int, int]]) -> Iterator[slice]:
     """Slices of *ranges* with together at most TOGETHER octets, or a single one."""
     start = total = 0
     for at, (_, first, last) in enumerate(ranges):

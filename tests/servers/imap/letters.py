@@ -72,4 +72,31 @@ Content-Transfer-Encoding: x-uuencode
 begin 644 x
 """)
 
-MESSAGES = {"simple": SIMPLE, "rfc3501": RFC3501, "multipart": MULTIPART, "odd": ODD_ENCODING}
+
+def letter(sender: str, to: str, subject: str, day: int, *fields: str) -> bytes:
+    head = [f"From: {sender}", f"To: {to}", f"Subject: {subject}", f"Date: {day} Jan 2026 12:00:00 +0000", *fields]
+    return crlf("\n".join(head) + "\n\nText.\n")
+
+
+SORTED = {
+    "sort1": letter("Anna <zoe@example.org>", "mia@example.org", "Re: Beta", 2),
+    "sort2": letter("Mike <carl@example.org>", "nora@example.org", "beta", 3),
+    "sort3": letter("=?utf-8?q?=C3=84nne?= <dora@example.org>", "Adam <bob@example.org>", "[list] alpha", 1),
+    "sort4": letter('"Zack" <adam@example.org>', "Ben <dave@example.org>", "gamma", 4),
+}
+
+
+def answer(number: int, subject: str, *fields: str) -> bytes:
+    return letter("a@example.org", "b@example.org", subject, number, f"Message-ID: <{number}@example.org>", *fields)
+
+
+THREADED = {
+    "thread1": answer(1, "Plan"),
+    "thread2": answer(2, "Re: Plan", "References: <1@example.org>"),
+    "thread3": answer(3, "Re: Plan", "In-Reply-To: <2@example.org>"),
+    "thread4": answer(4, "Four", "References: <gone@example.org>"),
+    "thread5": answer(5, "Five", "References: <gone@example.org>"),
+    "thread6": answer(6, "Re: Plan"),
+}
+
+MESSAGES = {**SORTED, **THREADED, "simple": SIMPLE, "rfc3501": RFC3501, "multipart": MULTIPART, "odd": ODD_ENCODING}

@@ -197,7 +197,11 @@ def _program(reader: Reader, charset: bytes) -> SearchKey:
     if decode is None:
         # RFC 3501 §6.4.4: the code lists what we know.
         raise No(b"BADCHARSET (%b)" % b" ".join(sorted(CHARSETS)), "charset is not known here")
-    return _Keys(reader, decode).all()
+    # Many programs send raw octets of the charset in quoted strings, which nothing else can mean.
+    before, reader.utf8 = reader.utf8, True
+    found = _Keys(reader, decode).all()
+    reader.utf8 = before
+    return found
 
 
 def sort(reader: Reader, uid: bool = False) -> commands.Sort:

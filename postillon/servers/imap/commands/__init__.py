@@ -20,7 +20,9 @@ from . import (
     quota,
     search,
     select,
+    sort,
     store,
+    thread,
     various,
 )
 from .rule import Answer, Rule, Silent, Where
@@ -50,6 +52,8 @@ TABLE: dict[type[Request], Rule] = {
     asked.Unselect: Rule(select.unselect, Where.SELECTED),
     asked.Expunge: Rule(expunge.expunge, Where.SELECTED),
     asked.Search: Rule(search.search, Where.SELECTED),
+    asked.Sort: Rule(sort.sort, Where.SELECTED),
+    asked.Thread: Rule(thread.thread, Where.SELECTED),
     asked.Fetch: Rule(fetch.fetch, Where.SELECTED),
     asked.Store: Rule(store.store, Where.SELECTED),
     asked.Copy: Rule(copy.copy, Where.SELECTED),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ....protocols.imap.commands import Fetch, Request, Search, Store
+from ....protocols.imap.commands import Fetch, Request, Search, Sort, Store, Thread
 from ....protocols.imap.events import Command
 
 if TYPE_CHECKING:
@@ -47,4 +47,4 @@ class Rule:
     @staticmethod
     def expunges(request: Request) -> bool:
         """RFC 3501 §7.4.1, RFC 9051 §7.5.1: no EXPUNGE while FETCH, STORE or SEARCH is answered; their UID forms are others."""
-        return not isinstance(request, Fetch | Store | Search) or request.uid
+        return not isinstance(request, Fetch | Store | Search | Sort | Thread) or request.uid

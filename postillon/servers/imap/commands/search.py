@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ....protocols.imap import responses
-from ....protocols.imap.commands import Search, SearchReturn
+from ....protocols.imap.commands import Search, SearchReturn, Sort
 from ....protocols.imap.events import Command
-from ....protocols.imap.search_keys import ModSeqFrom, SearchKey
+from ....protocols.imap.search_keys import Fuzzy, ModSeqFrom, SearchKey
 from ....protocols.imap.sequence import format_set
 from .. import searching
 from ..answers import BadCommand
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 async def search(session: Session, command: Command, request: Search) -> bytes | None:
     selected, wanted = session.mailbox, request.returns
-    if wanted is not None and (wanted.update or wanted.context or wanted.relevancy):
-        raise BadCommand("Search return option is not supported")
+    check_options(request)
     by_modseq = any(isinstance(leaf, ModSeqFrom) for leaf in searching.leaves(request.key))
     if by_modseq:
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.1
@@ -48,6 +47,22 @@ async def search(session: Session, command: Command, request: Search) -> bytes |
     if results is not None:
         session.dialogue.write(responses.esearch(command.tag, request.uid, results))
     return None
+
+
+def check_options(request: Search | Sort) -> None:
+    """Raises BadCommand."""
+    wanted = request.returns
+    if wanted is not None and (wanted.update or wanted.context):
+        raise BadCommand("Search return option is not supported")
+    by_relevancy = isinstance(request, Sort) and any(key.field == "RELEVANCY" for key in request.order)
+    by_relevancy |= wanted is not None and wanted.relevancy
+    if by_relevancy and not any(isinstance(key, Fuzzy) for key in searching.nodes(request.key)):
+        raise BadCommand("RELEVANCY needs FUZZY")  # RFC 6203 §4
+
+
+def relevancy(count: int) -> tuple[bytes, bytes]:
+    """RFC 6203 §4: a score for each result, and all of ours match exactly."""
+    return b"RELEVANCY", b"(" + b" ".join([b"100"] * count) + b")"
 
 
 async def find(session: Session, key: SearchKey) -> array[int]:
@@ -86,7 +101,7 @@ def _results(
     selected: Selected, request: Search, wanted: SearchReturn, slots: array[int], *, by_modseq: bool
 ) -> list[tuple[bytes, int | bytes]] | None:
     """The pairs of ESEARCH; None if only SAVE was asked for (RFC 5182 §2.1: then there is no response)."""
-    if not (wanted.min or wanted.max or wanted.all or wanted.count or wanted.partial):
+    if not (wanted.min or wanted.max or wanted.all or wanted.count or wanted.partial or wanted.relevancy):
         return None
     results: list[tuple[bytes, int | bytes]] = []
     if slots:
@@ -103,6 +118,8 @@ def _results(
         part = _numbers(selected, part_of(slots, wanted.partial), request.uid)
         found = format_set(part) if part else b"NIL"
         results.append((b"PARTIAL", b"(%d:%d %b)" % (wanted.partial.first, wanted.partial.last, found)))
+    if wanted.relevancy and slots:
+        results.append(relevancy(len(slots)))
     if by_modseq and slots:
         counted = _ends(slots, wanted) if _only_ends(wanted) else slots
         results.append((b"MODSEQ", _highest(selected, counted)))

@@ -1,0 +1,114 @@
+"""SORT and UID SORT (RFC 5256 §3, SORT=DISPLAY: RFC 5957), with the return options of ESORT (RFC 5267 §3) and PARTIAL."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ....protocols.imap import responses
+from ....protocols.imap.commands import Sort
+from ....protocols.imap.events import Command
+from ....protocols.imap.search_keys import ModSeqFrom
+from ....protocols.imap.sequence import format_ranges
+from .. import searching
+from ..selected import Selected
+from ..sort_keys import PLACES, Value, overview_values, row_values
+from .fetch import part_of
+from .search import check_options, find, relevancy
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+STEP_ROWS = 2000
+STEP_OVERVIEWS = 1000
+
+
+async def sort(session: Session, command: Command, request: Sort) -> bytes | None:
+    selected, wanted = session.mailbox, request.returns
+    check_options(request)
+    by_modseq = any(isinstance(leaf, ModSeqFrom) for leaf in searching.leaves(request.key))
+    if by_modseq:
+        session.enabled.add("CONDSTORE")  # RFC 7162 §3.1
+    saves = wanted is not None and wanted.save
+    try:
+        ordered = await _ordered(session, selected, request, await find(session, request.key))
+    except Exception:
+        if saves:
+            selected.saved = array("I")  # RFC 5182 §2.1
+        raise
+    modseqs = selected.view.snapshot.modseqs
+    modseq = max(modseqs[slot] for slot in ordered) if by_modseq and ordered else None
+    if wanted is None:
+        session.dialogue.write(responses.sort(_numbers(selected, ordered, request.uid), modseq))
+        return None
+    if saves:
+        selected.saved = array("I", sorted(selected.uids(ordered)))
+    results: list[tuple[bytes, int | bytes]] = []
+    if ordered:
+        # RFC 5267 §3: the first and the last in this order.
+        first, last = _numbers(selected, array("I", (ordered[0], ordered[-1])), request.uid)
+        results += [(b"MIN", first)] * wanted.min + [(b"MAX", last)] * wanted.max
+        if wanted.all:
+            results.append((b"ALL", in_order(_numbers(selected, ordered, request.uid))))
+    if wanted.count:
+        results.append((b"COUNT", len(ordered)))
+    if wanted.partial is not None:
+        part = _numbers(selected, part_of(ordered, wanted.partial), request.uid)
+        found = in_order(part) if part else b"NIL"
+        results.append((b"PARTIAL", b"(%d:%d %b)" % (wanted.partial.first, wanted.partial.last, found)))
+    if wanted.relevancy and ordered:
+        results.append(relevancy(len(ordered)))
+    if modseq is not None:
+        results.append((b"MODSEQ", modseq))
+    if wanted.min or wanted.max or wanted.all or wanted.count or wanted.partial or wanted.relevancy:
+        session.dialogue.write(responses.esearch(command.tag, request.uid, results))
+    return None
+
+
+def in_order(numbers: Sequence[int]) -> bytes:
+    """A set that keeps the order of *numbers*: only what ascends by one is a range."""
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return format_ranges(ranges)
+
+
+def _numbers(selected: Selected, slots: Sequence[int], uid: bool) -> list[int]:
+    if uid:
+        return selected.uids(slots)
+    view = selected.view
+    return [view.number_of(slot) for slot in slots]
+
+
+async def _ordered(session: Session, selected: Selected, request: Sort, slots: array[int]) -> array[int]:
+    """*slots* in the order asked for; equal ones by sequence number, also in reverse (RFC 5256 §3)."""
+    columns: dict[str, dict[int, Value]] = {}
+    narrow = {key.field for key in request.order if key.field not in PLACES}
+    wide = {key.field for key in request.order if key.field in PLACES}
+    box, store = selected.loaded, session.store
+    for at in range(0, len(slots) if narrow else 0, STEP_ROWS):
+        part = slots[at : at + STEP_ROWS]
+        rows = await store.email_sizes(box.principal, box.account, box.mailbox, selected.uids(part))
+        for field in narrow:
+            values = row_values(field, rows)
+            columns.setdefault(field, {}).update(zip([row[0] for row in rows], values, strict=True))
+        await session.dialogue.breathe()
+    for at in range(0, len(slots) if wide else 0, STEP_OVERVIEWS):
+        part = slots[at : at + STEP_OVERVIEWS]
+        rows = await store.overviews(box.principal, box.account, box.mailbox, selected.uids(part))
+        stored = [row[7] for row in rows]
+        for field in wide:
+            values = await asyncio.to_thread(overview_values, field, stored)
+            columns.setdefault(field, {}).update(zip([row[0] for row in rows], values, strict=True))
+        await session.dialogue.breathe()
+    uids = selected.view.snapshot.uids
+    there = [slot for slot in slots if all(uids[slot] in column for column in columns.values())]
+    for key in reversed(request.order):  # a stable sort each, the least important first
+        column = columns.get(key.field, {})
+        there.sort(key=lambda slot, column=column: column[uids[slot]], reverse=key.reverse)  # type: ignore[misc]
+    return array("I", there)

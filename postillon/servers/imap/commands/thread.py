@@ -1,0 +1,100 @@
+"""THREAD and UID THREAD (RFC 5256 §3). The threading itself is in `threads`."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ....message.part import decode_structure, section
+from ....message.prepare import base_subject, is_reply, thread_links, unpack_overview
+from ....protocols.imap import extension_responses
+from ....protocols.imap.commands import Thread
+from ....protocols.imap.events import Command
+from ....protocols.imap.search_keys import ModSeqFrom
+from ....seams import Row
+from .. import searching
+from ..answers import BadCommand
+from ..selected import Selected
+from ..sort_keys import collated, subject_of
+from ..threads import Message, by_references, by_subject
+from .search import find
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+STEP = 500
+LABEL = b"thread links"
+"""Under which `HeaderCache` keeps the Message-IDs; no section of FETCH is called so."""
+
+_ALGORITHMS = {"ORDEREDSUBJECT": by_subject, "REFERENCES": by_references}
+
+
+async def thread(session: Session, command: Command, request: Thread) -> bytes | None:
+    algorithm = _ALGORITHMS.get(request.algorithm)
+    if algorithm is None:
+        raise BadCommand("Threading algorithm is not supported")
+    if any(isinstance(leaf, ModSeqFrom) for leaf in searching.leaves(request.key)):
+        session.enabled.add("CONDSTORE")  # RFC 7162 §3.1
+    selected = session.mailbox
+    slots = await find(session, request.key)
+    messages: list[Message] = []
+    for at in range(0, len(slots), STEP):
+        messages += await _messages(session, selected, slots[at : at + STEP], request)
+        await session.dialogue.breathe()
+    roots = await asyncio.to_thread(algorithm, messages)
+    session.dialogue.write(extension_responses.thread(roots))
+    return None
+
+
+async def _messages(session: Session, selected: Selected, slots: array[int], request: Thread) -> list[Message]:
+    box = selected.loaded
+    rows = await session.store.overviews(box.principal, box.account, box.mailbox, selected.uids(slots))
+    uids = [row[0] for row in rows]
+    there = set(uids)
+    slots = array("I", [slot for slot in slots if selected.view.snapshot.uids[slot] in there])
+    numbers = uids if request.uid else selected.view.numbers_of(slots)
+    links: Sequence[bytes] = [b""] * len(rows)
+    sent = {row[0]: row[5] for row in await session.store.email_sizes(box.principal, box.account, box.mailbox, uids)}
+    if request.algorithm == "REFERENCES":
+        links = await _links(session, selected, uids)
+    return await asyncio.to_thread(_made, rows, numbers, [sent.get(uid, 0) for uid in uids], links)
+
+
+def _made(rows: Sequence[Row], numbers: Sequence[int], sent: Sequence[int], links: Sequence[bytes]) -> list[Message]:
+    messages = []
+    for row, number, at, link in zip(rows, numbers, sent, links, strict=True):
+        subject = subject_of(unpack_overview(row[7])[0])
+        own, *others = link.split(b"\0")
+        # RFC 5256 §2.2: where there is no sent date, INTERNALDATE.
+        messages.append(Message(number, at or row[1], collated(base_subject(subject)), is_reply(subject), own, tuple(others)))
+    return messages
+
+
+async def _links(session: Session, selected: Selected, uids: Sequence[int]) -> Sequence[bytes]:
+    """Of each message its Message-ID and those of its ancestors, with NULs between. Kept, since programs ask again and again."""
+    box, store, kept = selected.loaded, session.store, session.server.headers
+    found = kept.get(box.key, LABEL, uids)
+    if found is not None:
+        return found
+    emails = await store.emails(box.principal, box.account, box.mailbox, uids)
+    ranges = []
+    for email in emails:
+        rope = store.octets(email)
+        place = section(decode_structure(email.structure), (), "HEADER", rope.size - email.blob_size) or (0, 0)
+        ranges.append((rope, *place))
+    octets = [one for group in searching.groups(ranges) for one in await store.read_many(ranges[group])]
+    packed = await asyncio.to_thread(_packed, octets)
+    values = dict(zip([email.uid for email in emails], packed, strict=True))
+    links = [values.get(uid, b"") for uid in uids]  # type: ignore[call-overload]
+    kept.put(box.key, LABEL, uids, links)
+    return links
+
+
+def _packed(headers: Sequence[bytes]) -> list[bytes]:
+    packed = []
+    for header in headers:
+        own, others = thread_links(header)
+        packed.append(b"\0".join((own, *others)))
+    return packed
