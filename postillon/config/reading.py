@@ -197,6 +197,9 @@ def _senseless_network(config: Config) -> Iterator[Found]:
         for name in getattr(config.sending, table):
             if not _is_domain(name):
                 yield ("sending", table, name), f"`{name}` is not a domain"
+    for name in config.authentication.trusted_sealers:
+        if not _is_domain(name):
+            yield ("authentication", "trusted_sealers"), f"`authentication.trusted_sealers`: {name!r} is not a domain"
 
 
 def _senseless_times(config: Config) -> Iterator[Found]:

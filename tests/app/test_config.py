@@ -32,6 +32,14 @@ def test_routes_are_tables_by_domain():
     assert config.sending.routes["a.example"].port == 2525
 
 
+def test_what_is_done_about_forged_mail():
+    assert parse(GOOD).authentication.enforce
+    config = parse(GOOD + '[authentication]\nenforce = false\ntrusted_sealers = ["list.example"]\n')
+    assert (config.authentication.enforce, config.authentication.trusted_sealers) == (False, ("list.example",))
+    (mistake,) = mistakes(GOOD + '[authentication]\ntrusted_sealers = ["List Example"]\n')
+    assert mistake.line == 4 and "not a domain" in mistake.text
+
+
 def test_an_unknown_key_is_told_with_its_line_and_the_nearest_name():
     assert mistakes(GOOD + "\n[listen]\nsmpt = 25\n") == [Mistake(5, "unknown setting `listen.smpt`; did you mean `smtp`?")]
 
