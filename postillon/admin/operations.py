@@ -100,8 +100,10 @@ def _account(account: Account) -> dict[str, Any]:
 
 
 @_operation("account.add")
-async def account_add(tools: Tools, address: str, password: str, quota: int | None = None) -> dict[str, Any]:
-    return _account(await tools.directory.create_account(address, password, quota=quota))
+async def account_add(
+    tools: Tools, address: str, password: str | None = None, imported_hash: str | None = None, quota: int | None = None
+) -> dict[str, Any]:
+    return _account(await tools.directory.create_account(address, password, imported_hash=imported_hash, quota=quota))
 
 
 @_operation("account.list")
@@ -120,8 +122,10 @@ async def account_remove(tools: Tools, address: str) -> None:
 
 
 @_operation("account.password")
-async def account_password(tools: Tools, address: str, password: str) -> dict[str, Any]:
-    await tools.directory.set_password(address, password)
+async def account_password(
+    tools: Tools, address: str, password: str | None = None, imported_hash: str | None = None
+) -> dict[str, Any]:
+    await tools.directory.set_password(address, password, imported_hash=imported_hash)
     return {"address": address}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from ..config import Size
@@ -47,6 +49,9 @@ def account() -> None:
 _password_options = (
     click.option("--password-stdin", is_flag=True, help="Read the password from standard input."),
     click.option("--generate", is_flag=True, help="Make a password and print it."),
+    click.option(
+        "--hash-stdin", is_flag=True, help="Read a hash of it from another server: {SSHA256}…, $6$…, $2b$…, $argon2id$…"
+    ),
 )
 
 
@@ -56,17 +61,24 @@ def _with_password(command: click.decorators.FC) -> click.decorators.FC:
     return command
 
 
+def _secret(address: str, password_stdin: bool, generate: bool, hash_stdin: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """(what the operation gets, what is shown besides its answer)."""
+    if hash_stdin:
+        return {"imported_hash": sys.stdin.readline().strip()}, {}
+    password, tell = obtain(password_stdin, generate, address)
+    return {"password": password}, {"password": password} if tell else {}
+
+
 @account.command("add")
 @click.argument("address")
 @click.option("--quota", metavar="SIZE", default=None, help='Like "5G"; otherwise the configured one.')
 @_with_password
 @on_server
-def account_add(server: Server, address: str, quota: str | None, password_stdin: bool, generate: bool) -> None:
+def account_add(server: Server, address: str, quota: str | None, password_stdin: bool, generate: bool, hash_stdin: bool) -> None:
     """Make an account. Its domain must exist."""
-    password, tell = obtain(password_stdin, generate, address)
+    secret, shown = _secret(address, password_stdin, generate, hash_stdin)
     size = None if quota is None else _size(quota)
-    made = server.ask("account.add", address=address, password=password, quota=size)
-    server.show(made | ({"password": password} if tell else {}))
+    server.show(server.ask("account.add", address=address, quota=size, **secret) | shown)
 
 
 @account.command("list")
@@ -92,11 +104,10 @@ def account_remove(server: Server, address: str, yes: bool) -> None:
 @click.argument("address")
 @_with_password
 @on_server
-def account_password(server: Server, address: str, password_stdin: bool, generate: bool) -> None:
+def account_password(server: Server, address: str, password_stdin: bool, generate: bool, hash_stdin: bool) -> None:
     """Set a new password. The old one is void at once; open sessions go on."""
-    password, tell = obtain(password_stdin, generate, address)
-    made = server.ask("account.password", address=address, password=password)
-    server.show(made | ({"password": password} if tell else {}))
+    secret, shown = _secret(address, password_stdin, generate, hash_stdin)
+    server.show(server.ask("account.password", address=address, **secret) | shown)
 
 
 @account.command("quota")

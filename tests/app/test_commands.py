@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import imaplib
 import json
 import os
@@ -61,6 +63,16 @@ def test_an_account_lives_from_add_to_remove(server: Dev):
     assert server.subjects(address, "another-one") == []
     assert server.command("account", "remove", address, "--yes").returncode == 0
     assert address not in [row["address"] for row in listed(server, "account", "list")]
+
+
+def test_a_hash_from_another_server_lets_its_owner_in(server: Dev):
+    salt = b"saltsalt"
+    hashed = "{SSHA256}" + base64.b64encode(hashlib.sha256(b"from elsewhere" + salt).digest() + salt).decode()
+    added = server.command("account", "add", "moved@example.test", "--hash-stdin", stdin=hashed + "\n")
+    assert added.returncode == 0, added.stderr
+    assert server.subjects("moved@example.test", "from elsewhere") == []
+    ended = server.command("account", "password", "moved@example.test", "--hash-stdin", stdin="{MD5}x\n")
+    assert ended.returncode == 1 and ended.stderr
 
 
 def test_no_password_is_taken_from_the_command_line(server: Dev):
