@@ -34,7 +34,7 @@ def needed(domain: str, host: str) -> list[Record]:
         Record(host, "A", "the IPv4 address of this machine"),
         Record(host, "AAAA", "its IPv6 address, if it has one"),
         Record(domain, "TXT", '"v=spf1 mx -all"'),
-        Record(f"_dmarc.{domain}", "TXT", f'"v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}"'),
+        Record(f"_dmarc.{domain}", "TXT", f'"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"'),
     ]
 
 
