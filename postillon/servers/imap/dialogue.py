@@ -30,26 +30,31 @@ class Alarm:
     tells by itself.)
     """
 
-    __slots__ = ("_callback", "accounts", "idle", "news")
+    __slots__ = ("_callback", "accounts", "idle", "news", "others", "watching")
 
     def __init__(self) -> None:
         self.news = False
         self.accounts = False
+        self.others = False
+        """News that mailboxes other than the selected one were not yet looked at for."""
         self.idle = False
+        self.watching = False
+        """News wake the session at any time (RFC 5465)."""
         self._callback: Callable[[], None] | None = None
 
     def set(self, *, news: bool = False, accounts: bool = False) -> None:
         self.news |= news
+        self.others |= news
         self.accounts |= accounts
         if self._callback is not None and self.is_set():
             self._callback()
 
     def is_set(self) -> bool:
-        return self.accounts or (self.idle and self.news)
+        return self.accounts or (self.idle and self.news) or (self.watching and (self.news or self.others))
 
     def clear(self) -> None:
         """Forget all reasons. (Who was woken clears each one as it deals with it.)"""
-        self.news = self.accounts = False
+        self.news = self.accounts = self.others = False
 
     def on_set(self, callback: Callable[[], None] | None) -> None:
         self._callback = callback

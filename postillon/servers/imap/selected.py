@@ -69,8 +69,11 @@ class Selected:
             b"* OK [PERMANENTFLAGS (%b)] Flags that are kept\r\n" % b" ".join(lasting),
         ]
 
-    def news(self, *, expunges: bool, modseq: bool, by_uid: bool) -> list[bytes]:
-        """What the client has to hear now, and from then on knows. *modseq*: it wants MODSEQ; *by_uid*: VANISHED (RFC 7162)."""
+    def news(self, *, expunges: bool, modseq: bool, by_uid: bool, flags: bool = True) -> list[bytes]:
+        """What the client has to hear now, and from then on knows.
+
+        *modseq*: it wants MODSEQ; *by_uid*: VANISHED (RFC 7162); *flags*: it wants to hear of flags that changed.
+        """
         view = self.view
         news = view.news(expunges=expunges)
         lines = []
@@ -80,7 +83,7 @@ class Selected:
             lines += [b"* %d EXPUNGE\r\n" % number for number in news.expunged]
         if news.exists is not None:
             lines.append(b"* %d EXISTS\r\n" % news.exists)
-        if news.changed:
+        if news.changed and flags:
             lines += self.fetch_flags(news.changed, modseq=modseq)
         return lines
 

@@ -21,6 +21,7 @@ from ...net.stream import Stream
 from ...net.tls import ServerTls
 from ...protocols.imap import responses
 from ...protocols.imap.events import AppendStart, Command, Event, ProtocolError
+from ...protocols.imap.extension_commands import NotifyEvent
 from ...protocols.imap.response_codes import UIDREQUIRED
 from ...protocols.imap.server import ServerEngine
 from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory, SearchIndex, Waker
@@ -30,6 +31,7 @@ from .answers import BadCommand, Goodbye, No, condition, translate
 from .dialogue import Dialogue, Hangup
 from .header_cache import HeaderCache
 from .indexed import IndexedMailboxes
+from .notifications import Interest, Picture
 from .numbers import uses_numbers
 from .progress import Progress, is_long
 from .selected import Selected
@@ -133,6 +135,10 @@ class Session:
         self.enabled: set[str] = set()
         self.hidden: frozenset[str] = frozenset()
         """Capabilities that this account is not to see."""
+        self.interest: Interest | None = None
+        """What NOTIFY asked for; None: it was never used."""
+        self.picture: Picture | None = None
+        """What is known of mailboxes for that."""
         self.failures = 0
         """Logins that failed."""
         self.over = False
@@ -214,13 +220,38 @@ class Session:
         self.log.debug("connected", peer=self.client.address, tls=self.client.tls is not None)
         self.dialogue.write(b"* OK [CAPABILITY %b] %b ready\r\n" % (self.capabilities(), self.server.settings.name.encode()))
         while not self.over:
-            event = await self.dialogue.next(self.patience(), self.dialogue.alarm)
+            event = await self._next()
             if self.dialogue.alarm.accounts:
                 await self.check_account()
             if event is not None:
                 await self.answer(event)
             elif self.stream.stopping:
                 raise Goodbye("Server is shutting down")
+
+    async def _next(self) -> Event | None:
+        """The next event; None if the alarm rang for something else than news."""
+        dialogue, alarm, settings = self.dialogue, self.dialogue.alarm, self.server.settings
+        if self.interest is None:
+            return await dialogue.next(self.patience(), alarm)
+        until = self.now() + self.patience()
+        while True:
+            await self.tell_interest()
+            event = await dialogue.next(self.patience(), alarm, wake_after_s=settings.poll_s)
+            if event is not None or alarm.accounts or self.stream.stopping:
+                return event
+            if not alarm.news:
+                alarm.set(news=True)  # look by ourselves, should a wake be lost
+            if self.now() >= until:
+                raise Goodbye("Idle for too long")
+
+    async def tell_interest(self) -> None:
+        """Between commands: what NOTIFY asked for (RFC 5465)."""
+        if self.interest is None:
+            return
+        if self.interest.wants_others and self.dialogue.alarm.others:
+            await commands.notify.tell_others(self)
+        self.dialogue.alarm.others = False
+        await self.tell(expunges=not self.interest.is_delayed, asked=False)
 
     def patience(self) -> float:
         settings = self.server.settings
@@ -257,7 +288,7 @@ class Session:
         else:
             if rule.where is commands.Where.SELECTED and self.dialogue.alarm.news:
                 # What arrived a moment ago is to be found; EXISTS may come at any time, EXPUNGE may not (RFC 9051 §7.5.1).
-                await self.tell(expunges=False)
+                await self.tell(expunges=False, asked=False)
             progress = Progress(self.dialogue, command.tag, self.server.settings.progress_s) if is_long(command.request) else None
             try:
                 await self._tagged(command, rule.run(self, command, command.request), expunges=rule.expunges(command.request))
@@ -283,7 +314,7 @@ class Session:
                 self.log.debug("refused", command=command.name, status=error.status, detail=error.detail or error.text)
             elif not isinstance(error, BadCommand | No):
                 self.log.error("command failed", exc=error, command=command.name)
-        await self.tell(expunges=expunges)
+        await self.tell(expunges=expunges, asked=False)
         self.tagged(command.tag, done)
 
     def tagged(self, tag: bytes, words: bytes) -> None:
@@ -291,8 +322,11 @@ class Session:
 
     # -- news
 
-    async def tell(self, *, expunges: bool, reread: bool = False) -> None:
-        """Tell what changed in the selected mailbox. The store is asked if somebody woke us, or *reread*, or now and then."""
+    async def tell(self, *, expunges: bool, reread: bool = False, asked: bool = True) -> None:
+        """Tell what changed in the selected mailbox. The store is asked if somebody woke us, or *reread*, or now and then.
+
+        *asked* False: this is no answer to what the client did itself, so NOTIFY decides what it wants to hear.
+        """
         selected, alarm = self.selected, self.dialogue.alarm
         if selected is None:
             alarm.news = False  # nobody to tell
@@ -308,8 +342,16 @@ class Session:
                 there, selected.read_at = True, float("-inf")
             if not there:
                 raise Goodbye("The selected mailbox was deleted")
-        for line in selected.news(expunges=expunges, modseq=self.condstore, by_uid=self.qresync or self.uidonly):
+        wanted = self.interest.selected if self.interest is not None else None
+        if self.interest is not None and not (wanted is not None and wanted.events) and not asked:
+            return  # RFC 5465 §3.1: it wants to hear nothing
+        flags = self.interest is None or asked or (wanted is not None and NotifyEvent.FLAG_CHANGE in wanted.events)
+        seen = selected.view.seen
+        for line in selected.news(expunges=expunges, modseq=self.condstore, by_uid=self.qresync or self.uidonly, flags=flags):
             self.dialogue.write(line)
+        if wanted is not None and wanted.attributes and selected.view.seen > seen:
+            # RFC 5465 §5.2: EXISTS, then what the client wants to know of each.
+            await commands.fetch.send(self, selected, selected.view.slots_between(seen, selected.view.seen), wanted.attributes)
 
     # -- coming and going
 
@@ -356,6 +398,8 @@ class Session:
         self.client = replace(self.client, account=None, login="")
         self.log = log.bind(session=self.client.session)
         self.enabled.clear()
+        self.interest = self.picture = None
+        self.dialogue.alarm.watching = False
         self._started = self.now()
         self.dialogue.engine.authenticated = self.dialogue.engine.utf8 = False
 

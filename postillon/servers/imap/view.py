@@ -118,6 +118,10 @@ class View:
         uids, seen = self.snapshot.uids, self.seen
         return self._numbered([(bisect_left(uids, low, 0, seen), bisect_left(uids, high + 1, 0, seen)) for low, high in ranges])
 
+    def slots_between(self, start: int, stop: int) -> array[int]:
+        """The slots from *start* to below *stop* that have a sequence number."""
+        return self._numbered([(start, stop)])
+
     def all_slots(self) -> array[int]:
         return self._numbered([(0, self.seen)])
 

@@ -30,6 +30,12 @@ def entries(tx: Tx, account: AccountId, mailbox: MailboxId, viewer: AccountId) -
     return {bytes(entry).decode(): bytes(value) for entry, value in rows}
 
 
+def of_account(tx: Tx, account: AccountId, viewer: AccountId) -> list[tuple[int, str, bytes]]:
+    """(mailbox or 0, name, value) of all that *viewer* sees."""
+    rows = tx.all("SELECT mailbox_id, entry, value FROM metadata WHERE account_id = ? AND viewer_id IN (0, ?)", account, viewer)
+    return [(row[0], bytes(row[1]).decode(), bytes(row[2])) for row in rows]
+
+
 def change(tx: Tx, account: AccountId, mailbox: MailboxId, viewer: AccountId, values: Sequence[tuple[str, bytes | None]]) -> None:
     """Set or (None) remove entries, all or none. Raises TooLarge, LimitReached, NotFound."""
     if mailbox and not tx.one("SELECT 1 FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, mailbox):
@@ -48,6 +54,7 @@ def change(tx: Tx, account: AccountId, mailbox: MailboxId, viewer: AccountId, va
             *key,
             value,
         )
+    tx.wake(account)
     count = tx.one("SELECT count(*) FROM metadata WHERE account_id = ?", account)
     if count is not None and count[0] > MAX_ENTRIES:
         raise LimitReached(f"An account may have {MAX_ENTRIES} annotations")

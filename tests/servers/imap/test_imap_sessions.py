@@ -293,5 +293,6 @@ DIALOGUES = {
     "LIST-METADATA": "rfc5464_metadata",
     "UIDONLY": "rfc9586_uidonly",
     "INPROGRESS": "rfc9585_inprogress",
+    "NOTIFY": "rfc5465_notify",
 }
 """Capability (AUTH for all mechanisms) -> the dialogue that shows it."""

@@ -23,7 +23,7 @@ async def capability(session: Session, command: Command, request: Capability) ->
 
 
 async def noop(session: Session, command: Command, request: Noop | Check) -> bytes | None:
-    await session.tell(expunges=True, reread=True)
+    await session.tell(expunges=True, reread=True, asked=False)
     return None
 
 

@@ -43,7 +43,7 @@ async def fetch(session: Session, command: Command, request: Fetch) -> bytes | N
             await _vanished(session, selected, request)
     if request.partial is not None:
         slots = part_of(slots, request.partial)
-    missing = await _send(session, selected, slots, attributes)
+    missing = await send(session, selected, slots, attributes)
     if missing and not request.uid:
         # RFC 5530 §3: the client may still see the number of what another session expunged.
         raise No("Some of the messages were expunged", b"EXPUNGEISSUED")
@@ -80,7 +80,7 @@ async def _vanished(session: Session, selected: Selected, request: Fetch) -> Non
         session.dialogue.write(b"* VANISHED (EARLIER) %b\r\n" % vanished)
 
 
-async def _send(session: Session, selected: Selected, slots: array[int], attributes: tuple[FetchAttribute, ...]) -> bool:
+async def send(session: Session, selected: Selected, slots: array[int], attributes: tuple[FetchAttribute, ...]) -> bool:
     """Answer for *slots*. True: some messages' rows were gone."""
     plan = plan_of(attributes)
     marks = plan.sets_seen and not selected.read_only

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ....protocols.imap.commands import Idle
 from ....protocols.imap.events import Command, IdleDone, ProtocolError
 from ..answers import Goodbye
+from .notify import tell_others
 from .rule import Silent
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ async def idle(session: Session, command: Command, request: Idle) -> bytes | Non
     alarm.idle = True
     try:
         while True:
-            await session.tell(expunges=True, reread=reread)
+            if session.interest is not None and session.interest.wants_others and (alarm.others or reread):
+                await tell_others(session)  # RFC 5465 §4
+            await session.tell(expunges=True, reread=reread, asked=False)
             event = await dialogue.next(settings.idle_timeout_s, alarm, wake_after_s=settings.poll_s)
             if isinstance(event, IdleDone):
                 return None

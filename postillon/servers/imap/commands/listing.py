@@ -116,6 +116,13 @@ def _selected(name: Name, request: List) -> bool:
 
 
 def _line(session: Session, name: Name, request: List, *, child_info: bool) -> bytes:
+    attributes = attributes_of(name, subscribed=request.select_subscribed or request.return_subscribed)
+    extended = b' ("CHILDINFO" ("SUBSCRIBED"))' if child_info and request.select_subscribed else b""
+    return b'* LIST (%b) "/" %b%b\r\n' % (b" ".join(attributes), session.mailbox_name(name.path), extended)
+
+
+def attributes_of(name: Name, *, subscribed: bool) -> list[bytes]:
+    """*subscribed*: whether to tell that it is."""
     attributes = []
     if name.mailbox is None:
         attributes.append(b"\\NonExistent")
@@ -123,12 +130,11 @@ def _line(session: Session, name: Name, request: List, *, child_info: bool) -> b
         attributes.append(b"\\Noselect")
     if name.mailbox is not None:
         attributes.append(b"\\HasChildren" if name.has_children else b"\\HasNoChildren")
-    if name.subscribed and (request.select_subscribed or request.return_subscribed):
+    if name.subscribed and subscribed:
         attributes.append(b"\\Subscribed")
     if name.use:
         attributes.append(name.use)
-    extended = b' ("CHILDINFO" ("SUBSCRIBED"))' if child_info and request.select_subscribed else b""
-    return b'* LIST (%b) "/" %b%b\r\n' % (b" ".join(attributes), session.mailbox_name(name.path), extended)
+    return attributes
 
 
 async def lsub(session: Session, command: Command, request: Lsub) -> bytes | None:
