@@ -168,6 +168,12 @@ class Store:
         viewer = principal.account or account
         return await self.database.read(lambda tx: metadata.entries(tx, account, mailbox, viewer))
 
+    async def all_metadata(self, principal: Principal, account: AccountId) -> list[tuple[int, str, bytes]]:
+        """(mailbox id or 0, name, value) of all annotations."""
+        _check(principal, account)
+        viewer = principal.account or account
+        return await self.database.read(lambda tx: metadata.of_account(tx, account, viewer))
+
     async def set_metadata(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, values: Sequence[tuple[str, bytes | None]]
     ) -> None:
