@@ -326,6 +326,8 @@ class QueueWorker:
         if ours and settlement.report is not None:
             # A message of our own: its way can be followed from here on, by its id.
             log.info("report", message=f"{settlement.report.body.blob:x}", about=f"{entry.blob:x}", queue=f"{entry.queue_id:x}")
+        if settlement.next_try is not None and settlement.next_try - self._clock.now() < self._settings.idle_s:
+            self._nudge.set()  # it may be due before the rest that began while it was leased ends
         if not ours:
             log.warning(
                 "lease was lost", queue=f"{entry.queue_id:x}", recipient=entry.recipient.address, result=outcome.kind.value

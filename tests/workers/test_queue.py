@@ -483,3 +483,13 @@ async def test_what_is_due_while_a_destination_rests_is_deferred_without_an_atte
 
 async def all_deferred(office: Office, now: int) -> bool:
     return all(total.due > now for total in await office.store.queue_totals())
+
+
+async def test_what_is_due_again_soon_does_not_wait_for_the_next_look(office: Office):
+    post = Post(outcomes={"busy.test": DEFERRED})
+    await enqueue(office, "x@busy.test")
+    async with working(office, post, settings=QueueSettings(idle_s=3600)) as worker:
+        worker._outbound._schedule = RetrySchedule(first_wait_s=1)
+        await until(lambda: len(post.attempts) == 1 and not worker.attempts)
+        office.clock.at += 1
+        await until(lambda: len(post.attempts) == 2)
