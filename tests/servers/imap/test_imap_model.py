@@ -2,8 +2,9 @@
 
 Each client keeps what it was told (numbers, uids, flags, mod-sequences) and nothing else. Checked at every response: numbers
 never point past the mailbox, a message's uid and octets never change, mod-sequences never fall, no EXPUNGE comes where it may
-not. Now and then a client goes away and comes back with QRESYNC, and what it then believes must be the truth. At the end all
-sessions agree with the store. The seed is in the test's name; POSTILLON_MODEL_STEPS makes runs longer.
+not. Now and then a client goes away and comes back with QRESYNC, and what it then believes must be the truth, also when
+months have passed and nobody remembers any more what was expunged. One client compresses, one is told of news at any time
+(NOTIFY). At the end all sessions agree with the store. The seed is in the test's name; POSTILLON_MODEL_STEPS makes runs longer.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from postillon.net.listener import bind, serve
 from postillon.servers.imap.keywords import Keywords
 from postillon.servers.imap.session import ImapServer, ImapSettings
 from postillon.storage.ids import IdSource
+from postillon.storage.store.store import KEEP_GONE_S
 
 from .house import Client, House, open_house
 
@@ -197,8 +199,11 @@ class Checker:
                 "search",
                 "noop",
                 "idle",
+                "replace",
+                "uid replace",
+                "months",
             ),
-            (10, 14, 8, 4, 3, 4, 4, 8, 8, 5, 6, 3),
+            (10, 14, 8, 4, 3, 4, 4, 8, 8, 5, 6, 3, 3, 2, 1),
         )[0]
         await getattr(self, act.replace(" ", "_"))(one)
 
@@ -264,6 +269,27 @@ class Checker:
         found = [int(n) for r in responses if r.startswith(b"* SEARCH") for n in r.split()[2:] if n.isdigit()]
         assert all(1 <= number <= len(one.uids) for number in found)
 
+    async def replace(self, one: Counting) -> None:
+        if one.uids:
+            await self.put_in_place(one, f"REPLACE {self.random.randint(1, len(one.uids))}")
+
+    async def uid_replace(self, one: Counting) -> None:
+        known = [uid for uid in one.uids if uid]
+        if known:
+            await self.put_in_place(one, f"UID REPLACE {self.random.choice(known)}")
+
+    async def put_in_place(self, one: Counting, command: str) -> None:
+        self.sent += 1
+        message = f"Subject: m{self.sent}\r\n\r\nbody\r\n"
+        responses = await one.do(f"{command} {self.random.choice(BOXES)} {{{len(message)}+}}\r\n{message}")
+        assert responses[-1].startswith((b"OK", b"NO [EXPUNGEISSUED]")), responses
+
+    async def months(self, one: Counting) -> None:
+        """So many pass that tombstones, and the octets of what was expunged, are gone."""
+        self.house.clock.at += KEEP_GONE_S + 1
+        while await self.house.store.clean():
+            pass
+
     async def noop(self, one: Counting) -> None:
         await one.do("NOOP")
 
@@ -311,6 +337,11 @@ async def test_sessions_of_random_commands_keep_the_promises(seed: int, tmp_path
             one = Counting(client, subjects, qresync=at >= 3)
             if one.qresync:
                 await client.ok("ENABLE QRESYNC")
+            if at == 1:
+                await client.ok("COMPRESS DEFLATE")
+                client.deflate()
+            if at == 2:
+                await client.ok("NOTIFY SET (selected-delayed (MessageNew MessageExpunge FlagChange))")
             clients.append(one)
         checker = Checker(house, clients, seed)
         for step in range(STEPS):
