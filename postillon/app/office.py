@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import resource
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +54,8 @@ from .resolver import make_resolver
 from .tls import chains
 
 Session = Callable[[Any], Any]
+FILES_KEPT = 128
+"""Descriptors that connections of clients may not take, besides those for sending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,8 +361,13 @@ def _is_local(address: str) -> bool:
 
 
 def _limits(config: Config, workers: int) -> ConnectionLimits:
-    """This worker's share. Connections fall to the workers by chance, so a share is half as large again as an even one."""
+    """This worker's share. Connections fall to the workers by chance, so a share is half as large again as an even one.
+
+    Some descriptors are kept back for files, the database and what we send: who is inside must be able to go on.
+    """
     share = 1.0 if workers == 1 else 1.5 / workers
     per_address = math.ceil(config.limits.connections_per_address * share)
-    total = math.ceil(config.limits.connections * share)
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    kept = min(files // 2, FILES_KEPT + config.sending.concurrency)
+    total = min(math.ceil(config.limits.connections * share), files - kept)
     return ConnectionLimits(LimitSettings(per_address=per_address, per_network=4 * per_address, total=total))

@@ -96,9 +96,14 @@ class LocalBus:
         """Sockets of the other workers; looked up again after a while, since a missed wake is harmless."""
         now = time.monotonic()
         if now - self._looked_at >= PEERS_S:
-            names = (name for name in os.listdir(directory) if name.startswith("bus.") and name != f"bus.{self._slot}")
-            self._peers = [os.path.join(directory, name) for name in names]
             self._looked_at = now
+            try:
+                names = os.listdir(directory)
+            except OSError:  # no descriptor is left, say: then those of before
+                return self._peers
+            self._peers = [
+                os.path.join(directory, name) for name in names if name.startswith("bus.") and name != f"bus.{self._slot}"
+            ]
         return self._peers
 
     def _send(self, datagram: bytes, path: str) -> None:

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 
-from ..model.errors import DiskFull, TooLarge
+from ..model.errors import DiskFull, TooLarge, Unavailable
 from ..model.ids import BlobId
 from ..model.plan import Body
 from .space import TEXT, Space
@@ -33,7 +33,7 @@ class Spool:
         self.size = 0
 
     def write(self, chunk: bytes) -> None:
-        """Raises TooLarge past the limit, DiskFull when there is no room."""
+        """Raises TooLarge past the limit, DiskFull when there is no room, Unavailable when the file cannot be written."""
         self.size += len(chunk)
         if self.size > self._limit:
             raise TooLarge(f"Message exceeds the limit of {self._limit} octets")
@@ -54,7 +54,7 @@ class Spool:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFull(TEXT, detail=self._path) from error
-            raise
+            raise Unavailable("The message cannot be kept now; try again later", detail=f"{self._path}: {error}") from error
         self._chunks = []
 
     async def finish(self) -> Body:

@@ -59,3 +59,15 @@ async def test_a_worker_takes_over_the_place_of_one_that_died(tmp_path: Path):
     assert await heard(flag)
     await again.close()
     await other.close()
+
+
+async def test_a_wake_that_cannot_be_sent_on_is_lost_and_raises_nothing(tmp_path: Path):
+    bus = LocalBus(str(tmp_path / "run"))
+    (tmp_path / "run").mkdir()
+    bus.open()
+    flag = bus.subscribe(1)
+    (tmp_path / "run" / "bus.0").unlink()
+    (tmp_path / "run").rmdir()  # as it looks when no descriptor is left to list it
+    bus.publish([1])
+    assert flag.is_set()
+    await bus.close()

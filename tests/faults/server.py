@@ -18,7 +18,7 @@ IMPLICIT_TLS = ("submissions", "imaps", "pop3s")
 
 
 class Server(Postillon):
-    """*accounts*: address and password; *file_limit*: RLIMIT_NOFILE of all its processes; *log*: not beside the data."""
+    """*accounts*: address and password; *file_limit*: RLIMIT_NOFILE; *log*: not beside the data."""
 
     def __init__(
         self,
@@ -33,7 +33,8 @@ class Server(Postillon):
         super().__init__(data, "--workers", str(workers), *options, *pairs)
         if log is not None:
             self.log = log
-        self.file_limit = file_limit
+        if file_limit:
+            self.prefix = ("prlimit", f"--nofile={file_limit}:{file_limit}")
         self.ready_s = 0.0
         """How long the last start took."""
         self._log_read = 0
@@ -41,14 +42,7 @@ class Server(Postillon):
 
     def start(self, *more: str) -> Server:
         began = time.monotonic()
-        before = resource.getrlimit(resource.RLIMIT_NOFILE)
-        try:
-            if self.file_limit:
-                # The hard one: workers raise theirs as far as they may. Only root can raise it again afterwards.
-                resource.setrlimit(resource.RLIMIT_NOFILE, (self.file_limit, self.file_limit))
-            super().start(*more)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        super().start(*more)
         self.ready_s = time.monotonic() - began
         return self
 

@@ -74,6 +74,8 @@ class Postillon:
         self.host = host
         self.options = options
         self.environment: dict[str, str] = {}
+        self.prefix: tuple[str, ...] = ()
+        """A program that starts it, like `prlimit`."""
         self._own_base = port_base(host) if base is None else None
         self.base = (base or self._own_base).base  # type: ignore[union-attr]
         self.told: dict[str, Any] = {}
@@ -82,7 +84,7 @@ class Postillon:
 
     def start(self, *more: str) -> Postillon:
         """Returns when it is ready. Raises AssertionError with its log if it never is."""
-        command = [sys.executable, "-m", "postillon", "dev", "--data", str(self.data), "--host", self.host, "-v"]
+        command = [*self.prefix, sys.executable, "-m", "postillon", "dev", "--data", str(self.data), "--host", self.host, "-v"]
         command += ["--port-base", str(self.base), "--json", *self.options, *more]
         with self.log.open("a") as errors:
             self.process = subprocess.Popen(

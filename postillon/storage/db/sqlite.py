@@ -153,7 +153,10 @@ class SqliteDatabase:
         return self
 
     def _connect(self, readonly: bool = False) -> apsw.Connection:
-        fd = os.open(self._path + ".lock", os.O_RDWR | os.O_CLOEXEC)  # of its own: our writer may hold the other one
+        try:
+            fd = os.open(self._path + ".lock", os.O_RDWR | os.O_CLOEXEC)  # of its own: our writer may hold the other one
+        except OSError as error:
+            raise Unavailable("The mail store is busy; try again", detail=str(error)) from error
         fcntl.flock(fd, fcntl.LOCK_EX)  # journal_mode and friends may write
         try:
             connection = connect(self._path, synchronous=self._synchronous, readonly=readonly)

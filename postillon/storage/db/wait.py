@@ -35,12 +35,18 @@ class Job:
 def finish(jobs: Sequence[Job], publish: Publish) -> None:
     """On the loop: publish what moved, then tell each caller. Callers that were cancelled hear nothing; the work stands."""
     topics = {topic for job in jobs for topic in job.topics}
-    if topics:
-        publish(topics)
-    for job in jobs:
-        if job.future.done():
-            continue
-        if job.error is not None:
-            job.future.set_exception(job.error)
-        else:
-            job.future.set_result(job.result)
+    try:
+        if topics:
+            publish(topics)
+    finally:
+        for job in jobs:
+            _tell(job)
+
+
+def _tell(job: Job) -> None:
+    if job.future.done():
+        return
+    if job.error is not None:
+        job.future.set_exception(job.error)
+    else:
+        job.future.set_result(job.result)
