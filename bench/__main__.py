@@ -14,6 +14,7 @@ from pathlib import Path
 from .corpus import message
 from .imap_load import Imap
 from .queue import queue
+from .reading import reading
 from .relay import relay
 from .servers import PASSWORD, PostfixDovecot, Postillon, Server
 from .smtp_load import Load, run
@@ -120,7 +121,12 @@ def relayed(scale: float, workers: int) -> None:
         row(name, f"{rate:.0f}", f"{cpu:.2f}", f"{rate / figures[0][1]:.1f}", f"{cpu / figures[0][2]:.3f}")
 
 
-SCENES: dict[str, Callable[[list[Server], float], None]] = {"inbound": inbound, "overview": overview, "queue": queued}
+SCENES: dict[str, Callable[[list[Server], float], None]] = {
+    "inbound": inbound,
+    "overview": overview,
+    "reading": lambda servers, scale: reading(servers, MAILBOXES[1], scale),
+    "queue": queued,
+}
 
 
 def main() -> int:

@@ -48,6 +48,13 @@ class Tx(Protocol):
         """Execute once for each row of values."""
         ...
 
+    def parts(self, table: str, column: str, ranges: Sequence[tuple[int, int, int]]) -> list[bytes | None]:
+        """Of long values only what is wanted: for each (row's integer key, start, stop) these octets of *column*.
+
+        None where there is no such row, or no value in it.
+        """
+        ...
+
     def modseq(self, account: AccountId, used: int = 0) -> ModSeq:
         """This work's modseq for *account*, which must be declared: bumped at the first call, the same at the next.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from mmap import mmap
 from typing import NamedTuple
 
@@ -98,11 +99,19 @@ def unfold(value: bytes) -> bytes:
     return value
 
 
+@lru_cache(maxsize=64)
+def _pattern_of(names: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    """Whole fields with one of *names*, in a header that ends with an empty line."""
+    return re.compile(rb"^(?:%b)[ \t]*+:.*+\n(?:[ \t].*+\n)*+" % b"|".join(map(re.escape, names)), re.IGNORECASE | re.MULTILINE)
+
+
 def header_fields(header: bytes, names: Iterable[bytes], negate: bool = False) -> bytes:
     """The raw fields with one of *names* (any case), or with *negate* all others, and the empty line if *header* has it.
 
     RFC 3501 §6.4.5 HEADER.FIELDS and HEADER.FIELDS.NOT: the order is the header's, a name that occurs twice is given twice.
     """
+    if not negate and header.endswith((b"\n\r\n", b"\n\n")):
+        return b"".join(_pattern_of(tuple(names)).findall(header)) + b"\r\n"
     wanted = {name.lower() for name in names}
     *pieces, last = _NEXT_FIELD.split(header)  # after the last LF comes nothing, or a line that does not end
     has_empty_line = bool(pieces) and pieces[-1] in (b"", b"\r")

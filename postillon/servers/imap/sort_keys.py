@@ -86,8 +86,15 @@ def _text(value: bytes | None) -> str:
     return "" if not value else decode(value)
 
 
+_DATE_AND_SUBJECT = re.compile(rb'\((?:"(?:[^"\\]|\\.)*+"|NIL) (?:"((?:[^"\\]|\\.)*+)"|NIL) ')
+"""Where neither is a literal."""
+
+
 def subject_of(envelope: bytes) -> str:
     """The decoded subject."""
+    usual = _DATE_AND_SUBJECT.match(envelope)
+    if usual is not None:
+        return _text(_ESCAPED.sub(rb"\1", usual[1] or b""))
     return _text(envelope_nodes(envelope, SUBJECT)[SUBJECT])
 
 

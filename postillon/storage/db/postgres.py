@@ -53,6 +53,14 @@ class PostgresTx:
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self._cursor.executemany(postgres_text(sql), rows)
 
+    def parts(self, table: str, column: str, ranges: Sequence[tuple[int, int, int]]) -> list[bytes | None]:
+        sql = f"SELECT substr({column}, %s, %s) FROM {table} WHERE {table}_id = %s"  # noqa: S608 - names of ours
+        found: list[bytes | None] = []
+        for key, start, stop in ranges:
+            row = self._cursor.execute(sql, (start + 1, stop - start, key)).fetchone()
+            found.append(None if row is None or row[0] is None else bytes(row[0]))
+        return found
+
     def modseq(self, account: AccountId, used: int = 0) -> ModSeq:
         found = self._modseqs.get(account)
         if found is None or used:

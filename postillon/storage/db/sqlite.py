@@ -69,6 +69,30 @@ class SqliteTx:
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self._connection.executemany(sql, rows)
 
+    def parts(self, table: str, column: str, ranges: Sequence[tuple[int, int, int]]) -> list[bytes | None]:
+        # Incremental reading: a statement would read the whole value, however little of it is wanted.
+        found: list[bytes | None] = []
+        blob: apsw.Blob | None = None
+        try:
+            for key, start, stop in ranges:
+                try:
+                    if blob is None:
+                        blob = self._connection.blob_open("main", table, column, key, False)
+                    else:
+                        blob.reopen(key)
+                except apsw.SQLError:  # no such row, or NULL
+                    found.append(None)
+                    if blob is not None:
+                        blob.close(True)
+                        blob = None
+                    continue
+                blob.seek(min(start, blob.length()))
+                found.append(blob.read(stop - start))
+        finally:
+            if blob is not None:
+                blob.close(True)
+        return found
+
     def modseq(self, account: AccountId, used: int = 0) -> ModSeq:
         found = self._modseqs.get(account)
         if found is None or used:

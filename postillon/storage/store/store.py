@@ -261,7 +261,7 @@ class Store:
             raise TooLarge("Too much at once", detail=f"{total} octets")
 
         def work(tx: Tx) -> list[list[bytes | tuple[BlobId, int, int]]]:
-            return [_inline(tx, rope, start, stop) for rope, start, stop in wanted]
+            return _inline(tx, wanted)
 
         pieces = await self.database.read(work)
         return [await self._join(piece) for piece in pieces]
@@ -662,18 +662,26 @@ def _check(principal: Principal, account: AccountId) -> None:
         raise NotFound("No such mailbox", detail=f"principal {principal.account} asked for account {account}")
 
 
-def _inline(tx: Tx, rope: Rope, start: int, stop: int) -> list[bytes | tuple[BlobId, int, int]]:
-    """The range as octets where the body lies in the database, and as ranges to be read where it does not."""
-    found: list[bytes | tuple[BlobId, int, int]] = []
-    for segment in rope.octets.range(start, stop):
-        if isinstance(segment, bytes):
-            found.append(segment)
-            continue
-        first, last = segment
-        row = tx.one("SELECT place, substr(body, ?, ?) FROM blob WHERE blob_id = ?", first + 1, last - first, rope.blob)
-        if row is None:
-            raise Unavailable("The message's text is missing", detail=f"blob {rope.blob}")
-        found.append((rope.blob, first, last) if row[0] else bytes(row[1]))
+def _inline(tx: Tx, wanted: Sequence[tuple[Rope, int, int]]) -> list[list[bytes | tuple[BlobId, int, int]]]:
+    """Each range as octets where the body lies in the database, and as ranges to be read where it does not."""
+    found: list[list[bytes | tuple[BlobId, int, int]]] = []
+    ranges: list[tuple[BlobId, int, int]] = []
+    places: list[tuple[int, int]] = []
+    for rope, start, stop in wanted:
+        pieces: list[bytes | tuple[BlobId, int, int]] = []
+        for segment in rope.octets.range(start, stop):
+            if isinstance(segment, bytes):
+                pieces.append(segment)
+            else:
+                ranges.append((rope.blob, *segment))
+                places.append((len(found), len(pieces)))
+                pieces.append(ranges[-1])
+        found.append(pieces)
+    for (message, piece), whole, octets in zip(places, ranges, tx.parts("blob", "body", ranges), strict=True):
+        if octets is not None:
+            found[message][piece] = octets
+        elif tx.one("SELECT 1 FROM blob WHERE blob_id = ? AND place <> 0", whole[0]) is None:
+            raise Unavailable("The message's text is missing", detail=f"blob {whole[0]}")
     return found
 
 

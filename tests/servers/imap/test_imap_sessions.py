@@ -247,6 +247,13 @@ async def test_every_capability_has_its_dialogue(house: House):
 
 
 DIALOGUES = {
+    "SORT": "rfc5256_sort",
+    "SORT=DISPLAY": "rfc5256_sort",
+    "ESORT": "rfc5256_sort",
+    "THREAD=ORDEREDSUBJECT": "rfc5256_thread",
+    "THREAD=REFERENCES": "rfc5256_thread",
+    "SEARCH=FUZZY": "rfc6203_fuzzy",
+    "I18NLEVEL=1": "rfc5255_collation",
     "IMAP4rev1": "rfc9051_fetch",
     "IMAP4rev2": "rfc9051_select",
     "SASL-IR": "rfc4959_sasl_ir",
