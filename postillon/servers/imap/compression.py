@@ -23,13 +23,15 @@ class BrokenStream(Exception):
 class Compression:
     """Both directions of one connection."""
 
-    __slots__ = ("_deflate", "_inflate", "_more", "_waiting")
+    __slots__ = ("_deflate", "_ended", "_inflate", "_more", "_waiting")
 
     def __init__(self) -> None:
         self._deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, WINDOW, MEMORY)
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._waiting = b""
         self._more = False
+        self._ended = False
+        """The client ended its stream: what waits is not compressed."""
 
     @property
     def has_more(self) -> bool:
@@ -43,17 +45,25 @@ class Compression:
 
     def step(self) -> bytes:
         """The next octets of the client, at most STEP; empty if more must come first. Raises BrokenStream."""
+        if self._ended:
+            # RFC 4978 §3: nobody may end the compression but with the connection, or by UNAUTHENTICATE.
+            raise BrokenStream("the compressed stream ended")
         try:
             found = self._inflate.decompress(self._waiting, STEP)
         except zlib.error as error:
             raise BrokenStream(str(error)) from error
         if self._inflate.eof:
-            # RFC 4978 §3: nobody may end the compression but with the connection.
-            raise BrokenStream("the compressed stream ended")
+            self._ended, self._waiting = True, self._inflate.unused_data
+            self._more = bool(self._waiting)
+            return found
         self._waiting = self._inflate.unconsumed_tail
         # A full step may have left something inside, even if all input was taken.
         self._more = bool(self._waiting) or len(found) == STEP
         return found
+
+    def leave(self) -> bytes:
+        """The layer ends here: octets that came behind it and are not compressed."""
+        return self._waiting
 
     def deflate(self, data: bytes) -> bytes:
         """*data* as it goes out, up to a point where the client can read all of it."""

@@ -64,6 +64,8 @@ class ImapSettings:
     """Silence after login (RFC 9051 §5.4: at least 30 minutes)."""
     poll_s: float = 30
     """How often IDLE looks by itself, should a wake be lost."""
+    hidden: tuple[str, ...] = ()
+    """Capabilities that no account is to see."""
     progress_s: float = 12
     """How often a client whose command takes long hears that it is under way (RFC 9585 §3: 10 to 15 seconds)."""
     reread_s: float = 1
@@ -357,7 +359,8 @@ class Session:
 
     async def enter(self, account: Account) -> None:
         """Logged in."""
-        self.hidden = capability.hidden_words(await self.store.setting(HIDDEN_SETTING.format(account.id)))
+        own = await self.store.setting(HIDDEN_SETTING.format(account.id))
+        self.hidden = capability.hidden_words(own) | capability.hidden_words(" ".join(self.server.settings.hidden).encode())
         alarm, bus = self.dialogue.alarm, self.server.bus
         self.account = account
         self.principal = Principal(account.id)
@@ -391,7 +394,7 @@ class Session:
             raise Goodbye("The account is suspended")
 
     def forget(self) -> None:
-        """RFC 8437: as if nobody had logged in yet. TLS and compression stay."""
+        """RFC 8437: as if nobody had logged in yet. TLS stays."""
         self.leave()
         self.dialogue.alarm.clear()
         self.account, self.principal, self.hidden = None, NOBODY, frozenset()

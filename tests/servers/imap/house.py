@@ -105,6 +105,7 @@ class Client:
         self.greeting = ""
         self.count = 0
         self.coded: Callable[[bytes], bytes] | None = None
+        self.pumps: list[asyncio.Task[None]] = []
 
     async def response(self) -> bytes:
         """One response without its last CRLF; b"" at the end of the connection."""
@@ -166,11 +167,14 @@ class Client:
 
         async def pump() -> None:
             while data := await raw.read(65536):
-                plain.feed_data(inflate.decompress(data))
+                plain.feed_data(inflate.decompress(data) if self.coded is mine else data)
             plain.feed_eof()
 
-        self.pump = asyncio.create_task(pump())
-        self.coded = lambda data: deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        def mine(data: bytes) -> bytes:
+            return deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH)
+
+        self.pumps.append(asyncio.create_task(pump()))
+        self.coded = mine
 
     async def close(self) -> None:
         self.writer.close()

@@ -5,6 +5,7 @@ A file reads like the examples of the RFCs:
     # why, and which section                       a comment
     @ login                                        C logs in as alice (on 127.0.0.1, in the clear)
     @ deflate                                      C compresses from here on
+    @ plain                                        C compresses no more
     @ impatient                                    the server tells of progress at every turn
     @ put simple [\\Seen $Label]                    a message of MESSAGES arrives in INBOX
     @ second                                       D logs in as alice, too
@@ -68,6 +69,8 @@ class Player:
                 self.clients["D"] = await self.house.client()
             case ["impatient"]:
                 self.house.server.settings = replace(self.house.server.settings, progress_s=0)
+            case ["plain"]:
+                self.clients["C"].coded = None
             case ["deflate"]:
                 self.clients["C"].deflate()
             case ["put", name, *flags]:

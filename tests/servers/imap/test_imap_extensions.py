@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -60,7 +61,10 @@ def test_noise_and_an_end_of_the_stream_are_errors():
     with pytest.raises(BrokenStream):
         layer.step()
     layer, coder = Compression(), zlib.compressobj(9, zlib.DEFLATED, -15)
-    layer.feed(coder.compress(b"bye") + coder.flush())
+    layer.feed(coder.compress(b"bye") + coder.flush() + b"plain")
+    assert layer.step() == b"bye"
+    assert layer.has_more
+    assert layer.leave() == b"plain"
     with pytest.raises(BrokenStream):
         layer.step()
 
@@ -115,6 +119,30 @@ async def test_after_unauthenticate_news_of_the_old_account_are_not_told(house: 
     assert b"* 0 EXISTS" in await client.ok("SELECT INBOX")
     await house.directory.suspend("alice@example.test")
     await client.ok("NOOP")
+
+
+async def test_compression_ends_with_unauthenticate_also_for_who_sends_ahead(house: House):
+    """RFC 8437 §3, §4.1: the next AUTHENTICATE may follow at once, uncompressed."""
+    client = await house.client()
+    await client.ok("COMPRESS DEFLATE")
+    coder, raw = zlib.compressobj(9, zlib.DEFLATED, -15), client.writer
+    login = f'n LOGIN bob@example.test "{PASSWORD}"\r\n'.encode()
+    raw.write(coder.compress(b"u UNAUTHENTICATE\r\n") + coder.flush() + login)
+    inflate = zlib.decompressobj(-15)
+    heard = b""
+    while b"n OK" not in heard:
+        data = await client.reader.read(65536)
+        assert data
+        heard += inflate.decompress(data) if b"u OK" not in heard and not data.startswith(b"n OK") else data
+    assert b"u OK [CAPABILITY" in heard
+
+
+async def test_unauthenticate_can_be_switched_off(house: House):
+    house.server.settings = replace(house.server.settings, hidden=("UNAUTHENTICATE",))
+    client = await house.client()
+    assert b"UNAUTHENTICATE" not in (await client.ok("CAPABILITY"))[0].split()
+    assert (await client.no("UNAUTHENTICATE")).startswith(b"BAD")
+    await client.ok("SELECT INBOX")
 
 
 # --- REPLACE -------------------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from ....protocols.imap.events import Command
 from ....protocols.imap.extension_commands import Language, UidBatches
 from ....protocols.imap.extension_responses import language as language_line
 from ....protocols.imap.extension_responses import uid_batches
-from ..answers import No
+from ..answers import BadCommand, No
 from .listing import NAMESPACE
+from .rule import Silent
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -24,9 +25,23 @@ MAX_IN_BATCHES = 1_000_000
 
 
 async def unauthenticate(session: Session, command: Command, request: Unauthenticate) -> bytes | None:
+    if "UNAUTHENTICATE" in session.hidden:
+        raise BadCommand("UNAUTHENTICATE is not offered")  # RFC 8437 §8: it can be switched off
+    dialogue = session.dialogue
     session.log.debug("logged out, the connection stays")
     session.forget()
-    return b"[CAPABILITY %b] Nobody is logged in" % session.capabilities()
+    compression, dialogue.compression = dialogue.compression, None
+    words = b"OK [CAPABILITY %b] Nobody is logged in" % session.capabilities()
+    if compression is not None:
+        # RFC 8437 §4.1: compression ends behind the command, and behind our answer to it.
+        dialogue.compression = compression
+        session.tagged(command.tag, words)
+        await dialogue.flush()
+        dialogue.compression = None
+        dialogue.engine.receive(compression.leave())
+    else:
+        session.tagged(command.tag, words)
+    raise Silent
 
 
 async def language(session: Session, command: Command, request: Language) -> bytes | None:
