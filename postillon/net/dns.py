@@ -12,13 +12,13 @@ import asyncio
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..log import Log
-from ..seams import Answer, DnsStatus, Resolver
+from ..seams import Answer, DnsStatus
 from . import dns_wire as wire
 from .dns_exchange import Server, exchange
 
@@ -302,38 +302,3 @@ def _is_address(text: str) -> bool:
 
 def _number(text: str, otherwise: int) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else otherwise
-
-
-class LimitedResolver:
-    """Another resolver with a budget: so many questions and seconds for one message, then every answer is a timeout."""
-
-    def __init__(self, resolver: Resolver, *, questions: int = 30, seconds: float = 20.0) -> None:
-        self._resolver = resolver
-        self._left = questions
-        self._deadline = asyncio.get_running_loop().time() + seconds
-
-    async def txt(self, name: str) -> Answer:
-        return await self._spend(1, name, self._resolver.txt(name))
-
-    async def mx(self, name: str) -> Answer:
-        return await self._spend(1, name, self._resolver.mx(name))
-
-    async def addresses(self, name: str, ipv6: bool = True, ipv4: bool = True) -> Answer:
-        return await self._spend(ipv6 + ipv4, name, self._resolver.addresses(name, ipv6, ipv4))
-
-    async def ptr(self, address: str) -> Answer:
-        return await self._spend(1, address, self._resolver.ptr(address))
-
-    async def tlsa(self, name: str) -> Answer:
-        return await self._spend(1, name, self._resolver.tlsa(name))
-
-    async def _spend(self, cost: int, name: str, asking: Coroutine[Any, Any, Answer]) -> Answer:
-        if self._left < cost:
-            asking.close()
-            return Answer(DnsStatus.TIMEOUT, name=name)
-        self._left -= cost
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                return await asking
-        except TimeoutError:
-            return Answer(DnsStatus.TIMEOUT, name=name)

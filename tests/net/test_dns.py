@@ -9,7 +9,7 @@ import dns.message
 import dns.rrset
 import pytest
 
-from postillon.net.dns import DnsResolver, DnsSettings, LimitedResolver
+from postillon.net.dns import DnsResolver, DnsSettings
 from postillon.seams import Answer, DnsStatus
 
 from .dns_server import ZoneServer
@@ -408,22 +408,6 @@ async def test_localhost_is_never_asked_for(server, resolver):
     assert (await resolver.addresses("Localhost.")).records == ("127.0.0.1", "::1")
     assert (await resolver.addresses("localhost", ipv6=False)).records == ("127.0.0.1",)
     assert server.queries == []
-
-
-async def test_a_budget_of_questions_ends_in_timeouts(server, resolver):
-    limited = LimitedResolver(resolver, questions=3)
-    assert (await limited.addresses("mail.example.test")).status is DnsStatus.OK
-    assert (await limited.addresses("only6.example.test")).status is DnsStatus.TIMEOUT
-    assert (await limited.mx("example.test")).status is DnsStatus.OK
-    assert (await limited.txt("example.test")).status is DnsStatus.TIMEOUT
-    assert len(server.queries) == 3
-
-
-async def test_a_budget_of_seconds_ends_a_slow_question(server, clock):
-    server.fail("*", "timeout")
-    limited = LimitedResolver(DnsResolver([server.address], DnsSettings(timeout_s=5)), seconds=0.05)
-    async with asyncio.timeout(3):
-        assert (await limited.mx("example.test")) == Answer(DnsStatus.TIMEOUT, name="example.test")
 
 
 @pytest.mark.parametrize(
