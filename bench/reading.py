@@ -37,7 +37,7 @@ def reading(servers: list[Server], user: str, scale: float) -> None:
         imap.command(b"CREATE reading")
         imap.append(b"reading", messages)
         imap.close()
-    time.sleep(15 * scale)  # for an index that is made in the background
+    time.sleep(10 + 30 * scale)  # for an index that is made in the background
     rounds: dict[str, dict[str, list[float]]] = {server.name: {} for server in servers}
     for _ in range(ROUNDS):
         for server in servers:

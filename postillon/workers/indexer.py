@@ -26,6 +26,9 @@ log = Log("indexer")
 OVERLAP_S = 10
 """Ids are made before their commit, by several workers: those of the last seconds are looked at again."""
 
+BUSY_S = 2
+"""So long we look back to see whether much mail comes."""
+
 
 @dataclass(frozen=True, slots=True)
 class IndexerSettings:
@@ -36,11 +39,11 @@ class IndexerSettings:
     batch_octets: int = 4 << 20
     largest: int = 4 << 20
     """Octets of text, still encoded, above which a message is not kept but read by each search."""
-    share: float = 0.25
+    share: float = 0.5
     """Of a core, while there is something to do."""
     busy: int = 30
-    """New messages a second from which on it takes no more than *busy_share*."""
-    busy_share: float = 0.02
+    """New messages a second from which on it rests *busy_pause_s* after each batch."""
+    busy_pause_s: float = 1
 
 
 class Indexer:
@@ -53,7 +56,6 @@ class Indexer:
         self._last = 0
         self._walked = float("-inf")
         self._generation = -1
-        self._share = self._settings.share
 
     async def run(self) -> None:
         while True:
@@ -87,14 +89,11 @@ class Indexer:
 
     async def _grown(self) -> set[AccountId]:
         """Accounts with emails that were not there at the last look."""
-        settings = self._settings
         if not self._last:
             self._last = await self._store.last_email()
             return set()
         rows = await self._store.newer_emails(max(self._last - (OVERLAP_S * 1000 << 22), 0))
         self._last = max([self._last, *(row[2] for row in rows)])
-        is_busy = sum(row[1] for row in rows) > settings.busy * (OVERLAP_S + settings.every_s)
-        self._share = settings.busy_share if is_busy else settings.share
         return {AccountId(row[0]) for row in rows}
 
     async def _walk(self) -> int:
@@ -130,9 +129,15 @@ class Indexer:
             end = uids[-1] if uids else last
             await self._add(account, new, mailbox, end)
             mark, count = end, count + len(new)
-            # A share of the time, so that mail goes first.
-            await asyncio.sleep((time.monotonic() - started) * (1 / self._share - 1))
+            await self._rest(time.monotonic() - started)
         return count
+
+    async def _rest(self, worked_s: float) -> None:
+        """Mail goes first."""
+        settings = self._settings
+        rows = await self._store.newer_emails(self._store.new_ids(1)[0] - (BUSY_S * 1000 << 22))
+        is_busy = sum(row[1] for row in rows) > settings.busy * BUSY_S
+        await asyncio.sleep(settings.busy_pause_s if is_busy else worked_s * (1 / settings.share - 1))
 
     async def _add(self, account: AccountId, emails: Sequence[Email], mailbox: MailboxId, uid: int) -> None:
         made: list[Document] = []

@@ -30,7 +30,7 @@ async def index(house: House, tmp_path: Path) -> AsyncIterator[FileIndex]:
 
 @pytest.fixture
 def indexer(house: House, index: FileIndex) -> Indexer:
-    return Indexer(house.store, index, IndexerSettings(batch=7, share=1))
+    return Indexer(house.store, index, IndexerSettings(batch=7, share=1, busy_pause_s=0))
 
 
 async def found(client, text: str) -> list[int]:
@@ -116,7 +116,7 @@ async def test_copies_are_found_without_being_read_again(house: House, index: Fi
 
 async def test_a_message_with_too_much_text_is_read_itself(house: House, index: FileIndex):
     await house.put(b"Subject: large\r\n\r\n" + b"word " * 1000 + b"needle\r\n", b"Subject: small\r\n\r\nneedle\r\n")
-    assert await Indexer(house.store, index, IndexerSettings(largest=1000, share=1)).catch_up() == 2
+    assert await Indexer(house.store, index, IndexerSettings(largest=1000, share=1, busy_pause_s=0)).catch_up() == 2
     client = await house.client(select="INBOX")
     assert await found(client, "BODY needle") == [1, 2]
     assert await found(client, "SUBJECT large") == [1]
@@ -149,7 +149,7 @@ async def test_a_new_start_goes_on_where_the_index_was_left(house: House, index:
     assert await indexer.catch_up() == 10
     await house.put(*[b"Subject: s\r\n\r\nbody\r\n"] * 3)
     again = await FileIndex(index._path, house.clock.now, checkpoints=False).open()
-    assert await Indexer(house.store, again, IndexerSettings(share=1)).catch_up() == 3
+    assert await Indexer(house.store, again, IndexerSettings(share=1, busy_pause_s=0)).catch_up() == 3
     await again.close()
 
 
@@ -163,5 +163,5 @@ async def test_a_word_lost_by_the_janitor_is_made_good_by_the_walk(house: House,
     while await house.store.clean():
         pass
     assert len(await index.sample(0, 10)) == 3
-    await Indexer(house.store, index, IndexerSettings(share=1)).catch_up()
+    await Indexer(house.store, index, IndexerSettings(share=1, busy_pause_s=0)).catch_up()
     assert len(await index.sample(0, 10)) == 1
