@@ -104,7 +104,8 @@ def renamed(old: Picture, new: Picture) -> Iterator[tuple[Mailbox, Path]]:
         before = old.boxes.get(number)
         if before is None or before.path == box.path:
             continue
-        if len(before.path) > 1 and moves.get(before.path[:-1]) == box.path[:-1] != before.path[:-1]:
+        same_name = before.path[-1] == box.path[-1]
+        if same_name and len(box.path) > 1 and moves.get(before.path[:-1]) == box.path[:-1]:
             continue
         yield box, before.path
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 CHARACTERS = 200
-"""RFC 8970 §3.2: about this many, never above 256."""
+"""RFC 8970 §3.3: about this many, never above 256."""
 PLAIN_OCTETS, HTML_OCTETS = 4096, 32 << 10
 """Octets of a part that are read for it; HTML may begin with long styles."""
 TOGETHER = 256
