@@ -184,6 +184,14 @@ class Plan:
         template = self.template.replace(b" FETCH (", b" UIDFETCH (", 1) if batch.by_uid else self.template
         return b"".join([template % row for row in zip(batch.numbers(), *columns, strict=True)])
 
+    def frames(self, batch: Batch, at: int) -> list[tuple[bytes, bytes]]:
+        """The same cut behind the value of attribute *at*: so what is large can stand between and is not copied."""
+        columns = [column(batch) for column in self.columns]
+        first = (b"* %d UIDFETCH (" if batch.by_uid else b"* %d FETCH (") + b" ".join(self.pieces[: at + 1])
+        last = b"".join([b" " + piece for piece in self.pieces[at + 1 :]]) + b")\r\n"
+        cut = at + 2
+        return [(first % row[:cut], last % row[cut:]) for row in zip(batch.numbers(), *columns, strict=True)]
+
 
 @lru_cache(maxsize=512)
 def plan_of(attributes: tuple[FetchAttribute, ...]) -> Plan:

@@ -122,6 +122,14 @@ async def _send_together(session: Session, batch: Batch, plan: Plan, ropes: list
             if one.range is not None:
                 ranges[at, one.range] = None
     octets = await session.store.read_many([(ropes[at], start, stop) for at, (start, stop) in ranges])
+    if len(plan.sections) == 1 and len(octets) == len(ropes) and wanted[0][0].is_raw:
+        label = plan.sections[0].label
+        batch.octets[label] = [b"{%d}\r\n" % len(one) for one in octets]
+        frames = plan.frames(batch, plan.attributes.index(plan.sections[0]))
+        session.dialogue.write_all(
+            [piece for (first, last), one in zip(frames, octets, strict=True) for piece in (first, one, last)]
+        )
+        return
     found = dict(zip(ranges, octets, strict=True))
     for column, item in enumerate(plan.sections):
         batch.octets[item.label] = [
