@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import random
 import re
 import time
 
@@ -245,6 +246,34 @@ def test_a_client_that_does_not_read_a_long_fetch_holds_little(server: Server):
     # They are not cut for it: one of them gets its whole answer.
     done, told = slow[0].answer(b"f")
     assert done.startswith(b"OK") and len(told) == 20
+    for imap in slow:
+        imap.close()
+
+
+def test_a_large_part_is_decoded_piece_by_piece(server: Server):
+    plain = random.Random(1).randbytes(12 * MEBIBYTE)
+    encoded = base64.encodebytes(plain).replace(b"\n", b"\r\n")
+    header = b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    with Imap(server, login=ALICE, timeout_s=60) as imap:
+        assert imap.append("Drafts", header + encoded).startswith(b"OK")
+        imap.ask("EXAMINE Drafts")
+        _, told = imap.ask("FETCH * (BINARY.SIZE[1] BINARY.PEEK[1]<5000000.3000000> BINARY.PEEK[1]<12582910.9> UID)")
+        size, part, end = re.match(
+            rb"\* \d+ FETCH \(BINARY.SIZE\[1\] (\d+) BINARY\[1\]<5000000> ~\{3000000\}\r\n(.{3000000})"
+            rb" BINARY\[1\]<12582910> ~\{2\}\r\n(..) UID",
+            told[0],
+            re.DOTALL,
+        ).groups()  # type: ignore[union-attr]
+        assert (int(size), part, end) == (len(plain), plain[5_000_000:8_000_000], plain[-2:])
+    slow: list[Imap] = []
+    with bounded(server, memory=8 * 3 * MEBIBYTE, seconds=60):
+        for _ in range(8):
+            slow.append(Imap(server, login=ALICE, timeout_s=60))
+            slow[-1].ask("EXAMINE Drafts")
+            slow[-1].send(b"f FETCH * (BINARY.PEEK[1])\r\n")
+        time.sleep(1)
+    done, told = slow[0].answer(b"f")
+    assert done.startswith(b"OK") and plain in told[0]
     for imap in slow:
         imap.close()
 

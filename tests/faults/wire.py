@@ -12,7 +12,7 @@ from typing import Self
 
 from .server import Server
 
-_LITERAL = re.compile(rb"\{(\d+)\}\r\n\Z")
+_LITERAL = re.compile(rb"~?\{(\d+)\}\r\n\Z")
 
 
 class Closed(Exception):

@@ -6,6 +6,7 @@ pieces that go out before the next is read.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -162,11 +163,20 @@ def _value(wanted: Wanted, octets: bytes) -> bytes:
 
 
 async def _send_large(session: Session, batch: Batch, plan: Plan, rope: Rope, wanted: list[Wanted]) -> None:
-    """One message with more than TOGETHER: raw octets pass through in pieces."""
+    """One message with more than TOGETHER: octets pass through in pieces, those of BINARY decoded on the way."""
     streamed: dict[Section, Range] = {}
+    decoded: dict[Section, tuple[Wanted, int]] = {}
     for one in wanted:
-        if one.range is not None and one.is_raw and one.range[1] - one.range[0] > PIECE:
+        is_large = one.range is not None and one.range[1] - one.range[0] > PIECE
+        if is_large and one.is_raw:
+            assert one.range is not None
             streamed[one.section] = one.range
+        elif is_large and one.section.binary:
+            size = await _decoded_size(session, rope, one)
+            if one.section.size_only:
+                batch.octets[one.section.label] = [b"%d" % size]
+            else:
+                decoded[one.section] = one, size
         else:
             octets = b"" if one.range is None else await session.store.read_octets(rope, *one.range)
             batch.octets[one.section.label] = [_value(one, octets)]
@@ -175,12 +185,43 @@ async def _send_large(session: Session, batch: Batch, plan: Plan, rope: Rope, wa
     for at, attribute in enumerate(plan.attributes):
         if at:
             dialogue.write(b" ")
-        if not isinstance(attribute, Section) or attribute not in streamed:
+        if isinstance(attribute, Section) and attribute in streamed:
+            start, stop = streamed[attribute]
+            dialogue.write(b"%b {%d}\r\n" % (attribute.label, stop - start))
+            for first in range(start, stop, PIECE):
+                dialogue.write(await session.store.read_octets(rope, first, min(first + PIECE, stop)))
+                await dialogue.flush()
+        elif isinstance(attribute, Section) and attribute in decoded:
+            await _send_decoded(session, rope, *decoded[attribute])
+        else:
             dialogue.write(plan.piece(at, batch))
-            continue
-        start, stop = streamed[attribute]
-        dialogue.write(b"%b {%d}\r\n" % (attribute.label, stop - start))
-        for first in range(start, stop, PIECE):
-            dialogue.write(await session.store.read_octets(rope, first, min(first + PIECE, stop)))
-            await dialogue.flush()
     dialogue.write(b")\r\n")
+
+
+async def _decoded(session: Session, rope: Rope, one: Wanted) -> AsyncIterator[bytes]:
+    """The decoded octets of a part in pieces: never the whole of it in memory."""
+    if one.encoding not in transfer.ENCODINGS:
+        raise No("Content-transfer-encoding is not known", b"UNKNOWN-CTE")
+    assert one.range is not None
+    start, stop = one.range
+    decoder = transfer.decoder(one.encoding)
+    for first in range(start, stop, PIECE):
+        yield decoder.feed(await session.store.read_octets(rope, first, min(first + PIECE, stop)))
+    yield decoder.finish()
+
+
+async def _decoded_size(session: Session, rope: Rope, one: Wanted) -> int:
+    return sum([len(piece) async for piece in _decoded(session, rope, one)])
+
+
+async def _send_decoded(session: Session, rope: Rope, one: Wanted, size: int) -> None:
+    """Decode once more, now that the size is known which has to be told first."""
+    first, count = one.section.partial or (0, size)
+    stop = min(first + count, size)
+    # A literal8 whether or not there is a NUL: to know that, everything would have to be looked at before.
+    session.dialogue.write(b"%b ~{%d}\r\n" % (one.section.label, max(0, stop - first)))
+    at = 0
+    async for piece in _decoded(session, rope, one):
+        session.dialogue.write(piece[max(first - at, 0) : max(stop - at, 0)])
+        await session.dialogue.flush()
+        at += len(piece)
