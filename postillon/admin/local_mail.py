@@ -135,7 +135,9 @@ class LocalMail:
             "8BITMIME",
             any(not one.recipient.address.is_ascii for one in accepted),
         )
-        await flow.message(Incoming(client, complete, tuple(accepted), body, self._clock.now()))
+        incoming = Incoming(client, complete, tuple(accepted), body, self._clock.now())
+        await flow.message(incoming)
+        flow.confirm(incoming)  # cron says the same every day
         log.info("local mail accepted", session=client.session, uid=uid, user=sender.user, recipients=len(accepted))
         return {"recipients": len(accepted)}
 

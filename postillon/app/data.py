@@ -24,6 +24,7 @@ from ..storage.ids import IdSource
 from ..storage.search.index import FileIndex
 from ..storage.space import Space
 from ..storage.store import Store, owner_of
+from .lives import Lives
 
 SECRET = "secret"
 """The setting that holds the installation's secret."""
@@ -130,6 +131,7 @@ async def opened(
             ids,
             layout.spool,
             owner=owner_of(slot, instance),
+            is_alive=Lives(layout.run),
             slot=slot,
             workers=workers,
             space=Space(str(layout.root)),

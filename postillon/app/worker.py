@@ -18,14 +18,18 @@ from pathlib import Path
 from .. import log as logs
 from ..bus.local import LocalBus
 from ..log import Log
+from ..model.errors import Refusal
 from ..net import exporter
+from ..storage.store import Store, owner_of
 from ..supervisor.lifeline import Lifeline, Spec
 from ..supervisor.privileges import confine, drop
 from .data import Layout, Opened, opened
+from .lives import Lives
 from .office import Office, compose
 
 GRACE_S = 2.0
 """For commands under way when we are told to stop."""
+CONFIRM_S = 0.5
 MAX_DIRECTORY = 90
 """Octets; a Unix socket's address holds 107."""
 LEVELS = {"debug": logs.DEBUG, "info": logs.INFO, "warning": logs.WARNING, "error": logs.ERROR}
@@ -91,6 +95,7 @@ async def _serve(spec: Spec, line: Lifeline) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set if number == signal.SIGTERM else _noted)
+    lives = Lives(Layout(Path(spec.config.data)).run)
     bus = LocalBus(_short(Layout(Path(spec.config.data)).run), spec.slot).open()
     try:
         async with opened(
@@ -101,8 +106,10 @@ async def _serve(spec: Spec, line: Lifeline) -> None:
             bus=bus,
             checkpoints=spec.slot == 0,  # they have one owner
         ) as data:
+            lives.enter(spec.slot, owner_of(spec.slot, spec.instance))
             await data.store.void_former()
             await _run(spec, line, data, stopping)
+            await data.store.flush_confirmed()
     finally:
         await bus.close()
 
@@ -127,11 +134,20 @@ async def _run(spec: Spec, line: Lifeline, data: Opened, stopping: asyncio.Event
         running = [tasks.create_task(office.queue.run()), tasks.create_task(office.janitor.run())]
         if office.indexer is not None:
             running.append(tasks.create_task(office.indexer.run()))
+        running.append(tasks.create_task(_note_confirmed(data.store)))
         running.append(tasks.create_task(line.beat(lambda: _lock_held_s(data))))
         line.tell(ready=True)
         log.debug("worker serves", slot=spec.slot, generation=spec.generation, pid=os.getpid())
         await stopping.wait()
         await _stop(office, running)
+
+
+async def _note_confirmed(store: Store) -> None:
+    """Which answers were heard is written down soon, so that a worker that dies leaves few in doubt; idle, it costs nothing."""
+    while True:
+        await asyncio.sleep(CONFIRM_S)
+        with contextlib.suppress(Refusal):
+            await store.flush_confirmed()
 
 
 def _lock_held_s(data: Opened) -> float:

@@ -11,6 +11,7 @@ from ..message.octets import Octets
 from ..message.prepare import prepare
 from ..model.address import Address
 from ..model.envelope import Accepted, Envelope, Notify, Recipient
+from ..model.errors import NotPermitted
 from ..model.ids import AccountId, QueueId
 from ..model.plan import Enqueue, File, Plan
 from ..model.queue import Outcome, QueueEntry
@@ -41,6 +42,13 @@ class FlowSettings:
 
     def may_send_to(self, domain: str) -> bool:
         return self.remote_allowed or domain in self.routed_domains
+
+    def check_remote(self, addresses: Iterable[Address]) -> None:
+        """Raises NotPermitted if we may not send to one of these foreign *addresses*, also when an alias leads there."""
+        if not all(self.may_send_to(address.domain) for address in addresses):
+            raise NotPermitted(
+                "This server sends no mail to other domains: it has no route there and no DNS to find one", status="5.7.1"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class Receiver:
         if found.kind is FindKind.FOREIGN:
             raise NotPermitted("Relaying denied: that domain is not served here", status="5.7.1")
         check_local(found, recipient, envelope.size or 0)
+        self._settings.check_remote(found.remote)
         return Accepted(recipient, found.accounts, found.remote, found.detail)
 
     async def _named(self, found: Found) -> Recipient:
@@ -101,8 +102,12 @@ class Receiver:
         return receipt
 
     def confirm(self, incoming: Incoming) -> None:
-        """The peer has heard our 250: the same message again is another one."""
+        """The peer has heard our 250."""
         self._store.confirm(accept.accept_key(incoming.client.address, incoming.envelope, incoming.body))
+
+    async def unheard(self, incoming: Incoming) -> None:
+        """The peer may never have heard our 250: the same message again is no other one."""
+        await self._store.unheard(accept.accept_key(incoming.client.address, incoming.envelope, incoming.body))
 
 
 def check_local(found: Found, recipient: Recipient, size: int) -> None:

@@ -61,12 +61,10 @@ class Submitter:
             return Accepted(Recipient(Address.parse(account.name)), found.accounts, found.remote)
         found = await self._directory.find(recipient.address)
         if found.kind is FindKind.FOREIGN:
-            if not self._settings.may_send_to(recipient.address.domain):
-                raise NotPermitted(
-                    "This server sends no mail to other domains: it has no route there and no DNS to find one", status="5.7.1"
-                )
+            self._settings.check_remote([recipient.address])
             return Accepted(recipient, remote=(recipient.address,))
         check_local(found, recipient, envelope.size or 0)
+        self._settings.check_remote(found.remote)
         return Accepted(recipient, found.accounts, found.remote, found.detail)
 
     async def _local_account(self, accounts: tuple[AccountId, ...]) -> Account:
@@ -104,9 +102,14 @@ class Submitter:
         return receipt
 
     def confirm(self, incoming: Incoming) -> None:
-        """The client has heard our 250: the same message again is another one."""
+        """The client has heard our 250."""
         client = incoming.client
         self._store.confirm(accept.accept_key(client.login or client.address, incoming.envelope, incoming.body))
+
+    async def unheard(self, incoming: Incoming) -> None:
+        """The client may never have heard our 250: the same message again is no other one."""
+        client = incoming.client
+        await self._store.unheard(accept.accept_key(client.login or client.address, incoming.envelope, incoming.body))
 
     async def _edited(self, incoming: Incoming) -> Completed:
         header = accept.header_octets(incoming.body)

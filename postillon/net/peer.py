@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import ipaddress
 import socket
 import struct
+import termios
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +27,17 @@ def credentials(sock: socket.socket) -> PeerCredentials:
     if pid == 0 and uid == -1:
         raise OSError("not a Unix socket")
     return PeerCredentials(pid, uid, gid)
+
+
+def has_arrived(transport: asyncio.Transport) -> bool:
+    """Whether all that was written has been acknowledged by the other end's kernel (SIOCOUTQ). False where nobody can tell."""
+    sock = transport.get_extra_info("socket")
+    if transport.get_write_buffer_size() or sock is None:
+        return False
+    try:
+        return struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")) == (0,)
+    except OSError:
+        return False
 
 
 def endpoint(name: Any) -> tuple[str, int]:

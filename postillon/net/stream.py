@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..model.envelope import Tls
 from .binding import channel_binding
-from .peer import PeerCredentials, credentials, endpoint
+from .peer import PeerCredentials, credentials, endpoint, has_arrived
 from .tls import SHUTDOWN_S, check_alpn, cut_buffers, shown_chain
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Stream(asyncio.Protocol):
         "_unread",
         "_wakeable",
         "_write_paused",
+        "ended_well",
         "local",
         "local_port",
         "peer",
@@ -80,6 +81,8 @@ class Stream(asyncio.Protocol):
         self.tls: Tls | None = None
         self.stopping = False
         """The listener shuts down: finish the command, say goodbye and return."""
+        self.ended_well = False
+        """They closed, and by then all that we wrote had arrived there (not so after a reset)."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._unread: bytes | bytearray = b""
@@ -206,7 +209,7 @@ class Stream(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._closing or transport.is_closing():
             return
-        self._unanswered = False
+        self._unanswered = self.ended_well = False
         if isinstance(data, bytes | bytearray | memoryview):
             transport.write(data)
         elif self.tls is not None or sum(map(len, data)) <= SLICE:
@@ -409,12 +412,14 @@ class Stream(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
+        self.ended_well = self._transport is not None and has_arrived(self._transport)
         self._wake()
         # Who half-closes a plain connection still gets its answers. TLS has no such thing.
         return self.tls is None and not self._closing
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = self._ended = True
+        self.ended_well &= exc is None
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()

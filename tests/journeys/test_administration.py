@@ -288,6 +288,12 @@ def test_local_mail_of_cron(office: Postillon, bob: Account):
     assert (ended.returncode, "nobody@example.test" in ended.stderr) == (67, True)
 
 
+def test_cron_may_say_the_same_again(office: Postillon, bob: Account):
+    for _ in range(3):
+        done(office, "sendmail", bob.address, stdin="Subject: disk is full\n\nreally\n")
+    assert len(bob.messages()) == 3
+
+
 def test_mutt_sends_through_our_sendmail(office: Postillon, bob: Account, tmp_path: Path):
     """A program that only knows /usr/sbin/sendmail."""
     script = tmp_path / "sendmail"

@@ -6,9 +6,12 @@ import contextlib
 import email.policy
 import imaplib
 import poplib
+import smtplib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from typing import Any
 
@@ -75,11 +78,36 @@ def test_an_international_message(office: Postillon, new_account: NewAccount):
     assert b"with UTF8SMTPSA" in found
 
 
-def test_the_same_message_twice_in_one_session_is_two_messages(office: Postillon, bob: Account):
-    with office.smtp() as smtp:
-        for _ in range(2):
-            smtp.sendmail(STRANGER, [bob.address], b"Subject: twice\r\n\r\n")
-    assert len(bob.messages()) == 2
+@pytest.mark.parametrize("goodbye", ["QUIT", "close"])
+def test_the_same_message_from_many_connections_is_many_messages(office: Postillon, bob: Account, goodbye: str):
+    """As load generators and scripts send it: the same octets, over both workers, at the same time and one after the other."""
+
+    def send(_: int) -> None:
+        with smtplib.SMTP("127.0.0.1", office.port("smtp"), timeout=20) as smtp:
+            for _ in range(3):
+                smtp.sendmail(STRANGER, [bob.address], b"Subject: always the same\r\n\r\n")
+            if goodbye == "close":
+                smtp.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(send, range(8)))
+    for number in range(8):
+        send(number)
+    assert len(bob.messages()) == 48
+
+
+def test_a_message_sent_again_because_the_answer_was_lost_is_one_message(office: Postillon, bob: Account):
+    for _ in range(3):
+        with office.smtp() as smtp:
+            smtp.ehlo()
+            smtp.mail(STRANGER)
+            smtp.rcpt(bob.address)
+            smtp.docmd("DATA")
+            smtp.send(b"Subject: are you there?\r\n\r\n.\r\n")
+            assert smtp.sock.recv(1, socket.MSG_PEEK) == b"2"  # it has come, but we never read it: the close is a reset
+            smtp.close()
+        time.sleep(0.2)  # time for the server to notice
+    assert len(bob.messages()) == 1
 
 
 # --- imaplib ------------------------------------------------------------------------------------------------------------

@@ -60,7 +60,8 @@ def _bind_all(base: int, hosts: tuple[str, ...]) -> None:
     with contextlib.ExitStack() as held:
         for host in hosts:
             for offset in OFFSETS.values():
-                held.enter_context(socket.socket()).bind((host, base + offset))
+                family = socket.AF_INET6 if ":" in host else socket.AF_INET
+                held.enter_context(socket.socket(family)).bind((host, base + offset))
 
 
 class Postillon:
@@ -155,7 +156,7 @@ class Postillon:
 
     def tls(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.ca)
-        context.check_hostname = self.host == "127.0.0.1"  # the certificate names no other loopback address
+        context.check_hostname = self.host in ("127.0.0.1", "::1")  # the certificate names no other loopback address
         return context
 
     # --- administration
@@ -188,6 +189,8 @@ class Postillon:
             client = smtplib.SMTP(self.host, self.port(service), timeout=20, source_address=where)
         try:
             yield client
+            with contextlib.suppress(smtplib.SMTPException, OSError):
+                client.quit()
         finally:
             client.close()
 

@@ -19,6 +19,7 @@ from postillon.model.plan import Body, Enqueue, File, Plan, Prepared
 from postillon.model.queue import QueueState
 from postillon.seams import QUEUE_TOPIC, Tx
 from postillon.storage.store import AppendItem, Chosen, Store
+from postillon.storage.store.commit import Acceptor
 
 from .conftest import Office, add_account
 
@@ -350,17 +351,43 @@ async def enqueued(office: Office, *recipients: str, key: bytes = b"") -> QueueI
     return queue_id
 
 
-async def test_a_message_sent_again_after_a_lost_answer_is_recognised_until_confirmed(office: Office):
+async def test_a_message_sent_again_is_another_one_unless_the_answer_was_lost(office: Office):
     store = office.store
 
     async def deliver() -> bool:
         plan = Plan(await spooled(store, TEXT), PREPARED, 9, items=(File(office.alice, b"", len(TEXT)),), accept_key=b"k1")
         return (await store.commit(plan)).repeated
 
-    assert [await deliver(), await deliver()] == [False, True]
+    assert [await deliver(), await deliver()] == [False, False]  # by two connections at a time
+    await store.unheard(b"k1")
+    assert [await deliver(), await deliver()] == [True, True]
     store.confirm(b"k1")
     assert await deliver() is False
-    assert (await inbox(office)).total == 2
+    assert (await inbox(office)).total == 3
+
+
+async def test_the_answers_of_a_dead_worker_are_lost_and_those_that_were_heard_are_not(office: Office):
+    store = office.store
+
+    async def deliver(key: bytes) -> bool:
+        plan = Plan(await spooled(store, TEXT), PREPARED, 9, items=(File(office.alice, b"", len(TEXT)),), accept_key=key)
+        return (await store.commit(plan)).repeated
+
+    assert [await deliver(b"heard"), await deliver(b"not heard")] == [False, False]
+    store.confirm(b"heard")
+    await store.flush_confirmed()
+    await store.void_all()
+    assert [await deliver(b"heard"), await deliver(b"not heard")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("owner", "at", "is_lost"),
+    [(0, 1000, True), (7, 1000, False), (8, 1000, False), (9, 1000, True), (7, 900, True), (8, 900, True)],
+)
+def test_whose_answer_is_lost(owner: int, at: int, is_lost: bool):
+    """Nobody's, and a dead worker's; our own and a living one's only after a long silence."""
+    acceptor = Acceptor(7, is_alive=lambda other: other == 8)
+    assert acceptor.has_lost(owner, at, now=1010) is is_lost
 
 
 async def test_each_recipient_is_leased_once_and_settled_with_its_lease(office: Office):

@@ -64,7 +64,7 @@ class Conversation:
         """`waker` was set. May raise Hangup."""
 
     def went_on(self) -> None:
-        """The client sent something after our answers went out."""
+        """The client sent something after our answers went out, or closed the connection once it had them all."""
 
     # In
 
@@ -101,6 +101,8 @@ class Conversation:
                 self.patience.received(len(data))
                 return data
             if data is not None:
+                if stream.ended_well:
+                    self.went_on()
                 raise Hangup
             if self.waker.is_set():
                 self.waker.clear()

@@ -65,6 +65,10 @@ class MailPath(Protocol):
         """The client has gone on after our 250, so it has heard it: the same message again is another one (RFC 1047)."""
         ...
 
+    async def unheard(self, incoming: Incoming) -> None:
+        """The connection broke before that: the same message again is no other one."""
+        ...
+
 
 class Spool(Protocol):
     """Where the octets go meanwhile (`storage.spool`)."""
@@ -205,6 +209,7 @@ class Session(Conversation):
         finally:
             self._forget()
             self.waker.close()
+            await self._tell_unheard()
             self.log.debug("disconnected", peer=self.client.address)
 
     async def _answer(self, event: Event) -> None:
@@ -220,6 +225,13 @@ class Session(Conversation):
         for incoming in self._unheard:
             self.server.path.confirm(incoming)
         self._unheard.clear()
+
+    async def _tell_unheard(self) -> None:
+        for incoming in self._unheard:
+            try:
+                await self.server.path.unheard(incoming)
+            except Refusal as refusal:
+                self.log.warning("not noted that the answer may be lost", reason=refusal.detail or refusal.text)
 
     async def _greet(self) -> None:
         """RFC 5321 §4.3.1: the server speaks first. Who cannot wait for that is no mail server of the honest kind."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ...model.ids import AccountId, BlobId, EmailId
 from ...model.plan import Enqueue, File, Filed, Plan, Receipt
 from ...seams import Tx
 from .filing import add_blob, file
 from .queue import enqueue
+
+SILENT_S = 60
+"""A client that says nothing for so long after our 250 has probably lost its connection."""
 
 
 def accounts_of(plan: Plan) -> tuple[AccountId, ...]:
@@ -17,23 +21,50 @@ def accounts_of(plan: Plan) -> tuple[AccountId, ...]:
     return tuple(sorted({item.account for each in plans for item in each.items if isinstance(item, File)}))
 
 
-def repeated(tx: Tx, plan: Plan, now: int) -> Receipt | None:
-    """The receipt of an earlier acceptance whose answer may have been lost (RFC 1047), or None: it is marked as accepted."""
-    sql = "INSERT INTO accepted (key, blob_id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-    if not plan.accept_key or tx.run(sql, plan.accept_key, plan.body.blob, now):
+@dataclass(frozen=True, slots=True)
+class Acceptor:
+    """The worker that accepts, and whether another one still lives."""
+
+    owner: int
+    is_alive: Callable[[int], bool]
+
+    def has_lost(self, owner: int, at: int, now: int) -> bool:
+        """Whether the peer has probably not heard the answer that *owner* gave it at *at*, since it has not gone on.
+
+        Its connection broke (owner 0), its worker died, or it has been silent for long. Until then the same octets are another
+        message: scripts and load generators send them, also over several connections at a time.
+        """
+        return not owner or now - at > SILENT_S or (owner != self.owner and not self.is_alive(owner))
+
+
+def repeated(tx: Tx, plan: Plan, acceptor: Acceptor, now: int) -> Receipt | None:
+    """The receipt of an earlier acceptance whose answer was lost (RFC 1047), or None: it is marked as accepted now."""
+    values = plan.body.blob, now, acceptor.owner
+    sql = "INSERT INTO accepted (key, blob_id, at, owner) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    if tx.run(sql, plan.accept_key, *values):
         return None
-    row = tx.one("SELECT blob_id FROM accepted WHERE key = ?", plan.accept_key)
+    row = tx.one("SELECT blob_id, at, owner FROM accepted WHERE key = ?", plan.accept_key)
     assert row is not None, "it was there a statement ago"
-    return Receipt(BlobId(row[0]), repeated=True)
+    if acceptor.has_lost(row[2], row[1], now):
+        return Receipt(BlobId(row[0]), repeated=True)
+    tx.run("UPDATE accepted SET blob_id = ?, at = ?, owner = ? WHERE key = ?", *values, plan.accept_key)
+    return None
 
 
-def commit(tx: Tx, plan: Plan, email_ids: Sequence[EmailId], now: int, confirmed: Sequence[bytes] = ()) -> Receipt:
-    """Run the whole plan. *email_ids*: one for each item, then for those of the plans that go along; *confirmed*: acceptances
-    whose answer has arrived by now.
-    """
-    for key in confirmed:
+def confirm(tx: Tx, keys: Sequence[bytes]) -> None:
+    """The answers to these acceptances have arrived."""
+    for key in keys:
         tx.run("DELETE FROM accepted WHERE key = ?", key)
-    before = repeated(tx, plan, now)
+
+
+def commit(
+    tx: Tx, plan: Plan, email_ids: Sequence[EmailId], now: int, acceptor: Acceptor | None = None, confirmed: Sequence[bytes] = ()
+) -> Receipt:
+    """Run the whole plan. *email_ids*: one for each item, then for those of the plans that go along; *acceptor*: needed for
+    plans with an accept key; *confirmed*: acceptances whose answer has arrived by now.
+    """
+    confirm(tx, confirmed)
+    before = repeated(tx, plan, acceptor, now) if plan.accept_key and acceptor is not None else None
     if before is not None:
         return before
     add_blob(tx, plan.body, now)

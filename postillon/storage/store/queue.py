@@ -413,8 +413,9 @@ def drop(tx: Tx, queue_id: int, now: int) -> int:
 
 
 def void(tx: Tx, first: int, last: int, keep: int, now: int) -> int:
-    """Make due what owners *first* to *last* (except *keep*) had leased: their worker is dead."""
+    """Make due what owners *first* to *last* (except *keep*) had leased: their worker is dead. Nobody will hear its answers."""
     tx.run("DELETE FROM lock WHERE owner >= ? AND owner <= ? AND owner <> ?", first, last, keep)
+    tx.run("UPDATE accepted SET owner = 0 WHERE owner >= ? AND owner <= ? AND owner <> ?", first, last, keep)
     return tx.run(
         "UPDATE queue_recipient SET due = ?, owner = 0 WHERE owner >= ? AND owner <= ? AND owner <> ? AND owner <> 0",
         now,

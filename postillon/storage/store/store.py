@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ from ..ids import IdSource
 from ..space import Space, octets_of, shrink
 from ..spool import INLINE_LIMIT, Spool
 from . import emails, janitor, mailboxes, metadata, queue
-from .commit import accounts_of, commit
+from .commit import Acceptor, accounts_of, commit, confirm
 from .emails import STEP, CopyResult, FlagResult, Operation
 from .filing import AppendItem, add_blob, add_email, charge, file, keyword_bits, place, take_uids
 from .mailboxes import Path
@@ -58,7 +58,9 @@ class Rope:
 
 
 class Store:
-    """*owner* is this worker's instance (see `owner_of`); *slot* of *workers* decides which lanes of the queue it serves."""
+    """*owner* is this worker's instance (see `owner_of`), *is_alive* tells whether another one lives; *slot* of *workers*
+    decides which lanes of the queue it serves.
+    """
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Store:
         spool_dir: str,
         *,
         owner: int = 1,
+        is_alive: Callable[[int], bool] = lambda owner: True,
         slot: int = 0,
         workers: int = 1,
         space: Space | None = None,
@@ -83,6 +86,7 @@ class Store:
         self._ids = ids
         self._spool_dir = spool_dir
         self._owner = owner
+        self._acceptor = Acceptor(owner, is_alive)
         self._lanes = [lane for lane in range(queue.LANES) if lane % workers == slot]
         self._confirmed: list[bytes] = []
 
@@ -412,9 +416,9 @@ class Store:
         for each in plans:
             await self._place(each.body.blob, each.body.path)
         new, now = [EmailId(i) for i in self.new_ids(sum(len(each.items) for each in plans))], self._clock.now()
-        confirmed, self._confirmed = self._confirmed, []
+        confirmed, self._confirmed, acceptor = self._confirmed, [], self._acceptor
         files = [each.body.blob for each in plans if each.body.path]
-        receipt = await self._file(files, lambda tx: commit(tx, plan, new, now, confirmed), accounts_of(plan))
+        receipt = await self._file(files, lambda tx: commit(tx, plan, new, now, acceptor, confirmed), accounts_of(plan))
         if receipt.repeated and files:
             await self._blobs.delete(files)
         return receipt
@@ -423,6 +427,18 @@ class Store:
         """The peer has heard our 250: the same message may come again and is then another one."""
         if accept_key:
             self._confirmed.append(accept_key)
+
+    async def flush_confirmed(self) -> None:
+        """Write down what `confirm` was told; it otherwise goes along with the next commit, or with the janitor."""
+        confirmed, self._confirmed = self._confirmed, []
+        if confirmed:
+            await self._write(lambda tx: confirm(tx, confirmed))
+
+    async def unheard(self, accept_key: bytes) -> None:
+        """The connection broke before the peer went on after our 250: the same message again is a repetition of this one."""
+        sql, owner = "UPDATE accepted SET owner = 0 WHERE key = ? AND owner = ?", self._owner
+        if accept_key:
+            await self._write(lambda tx: tx.run(sql, accept_key, owner))
 
     # --- queue -----------------------------------------------------------------------------------------------------
 
@@ -619,8 +635,7 @@ class Store:
         is_low = self.space.is_low
 
         def work(tx: Tx) -> tuple[int, list[BlobId], list[int]]:
-            for key in confirmed:
-                tx.run("DELETE FROM accepted WHERE key = ?", key)
+            confirm(tx, confirmed)
             janitor.forget(tx, now - FORGET_ACCEPTED_S)
             count, files, gone = janitor.reap(tx, now if is_low else now - REAP_AFTER_S, now)
             return count + janitor.prune(tx, now - KEEP_GONE_S), files, gone

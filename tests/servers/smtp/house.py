@@ -59,6 +59,7 @@ class Office:
 
     messages: list[Incoming] = field(default_factory=list)
     confirmed: list[Incoming] = field(default_factory=list)
+    lost: list[Incoming] = field(default_factory=list)
     asked: list[tuple[Client, Envelope, Recipient | None]] = field(default_factory=list)
     open_spools: int = 0
     disk_is_full: bool = False
@@ -103,6 +104,9 @@ class Office:
 
     def confirm(self, incoming: Incoming) -> None:
         self.confirmed.append(incoming)
+
+    async def unheard(self, incoming: Incoming) -> None:
+        self.lost.append(incoming)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 
 import pytest
 
@@ -139,9 +140,49 @@ async def test_an_answer_counts_as_heard_once_the_client_goes_on() -> None:
         await peer.ask("NOOP")
         assert house.office.confirmed == house.office.messages
         await take(peer)
-        peer.stream.abort()
-        await house.left.wait()
         assert len(house.office.messages) == 2 and len(house.office.confirmed) == 1
+
+
+async def test_an_answer_is_lost_when_the_connection_breaks() -> None:
+    def talk(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+            replies = peer.makefile("rb")
+            for line in ("HELO client.example", *BEGIN, "DATA", "Subject: x\r\n\r\n."):
+                replies.readline()
+                peer.sendall(line.encode() + b"\r\n")
+            replies.readline()
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset instead of an end
+
+    async with mx() as house:
+        await asyncio.to_thread(talk, house.listener.port)
+        await house.left.wait()
+        assert house.office.lost == house.office.messages
+        assert len(house.office.messages) == 1
+        assert house.office.confirmed == []
+
+
+async def test_an_answer_counts_as_heard_when_the_client_closes_after_it_came() -> None:
+    """Without QUIT, as many programs do."""
+    async with mx() as house:
+        peer = await house.visit()
+        await peer.ask("EHLO client.example")
+        await take(peer)
+        await peer.stream.close()
+        await house.left.wait()
+        assert house.office.confirmed == house.office.messages
+        assert house.office.lost == []
+
+
+async def test_an_answer_is_lost_when_the_client_closed_before_it_came() -> None:
+    async with mx() as house:
+        peer = await house.visit()
+        await peer.ask("EHLO client.example")
+        assert (await peer.ask(*BEGIN, "DATA")).startswith("354")
+        await peer.send(b"x\r\n.\r\n")
+        peer.stream.finish()
+        await house.left.wait()
+        assert house.office.lost == house.office.messages
+        assert house.office.confirmed == []
 
 
 async def test_what_is_pipelined_behind_a_message_does_not_mean_that_its_answer_was_heard() -> None:

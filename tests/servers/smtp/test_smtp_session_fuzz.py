@@ -59,7 +59,7 @@ class Tape:
 
     def __init__(self, segments: list[bytes]) -> None:
         self.peer, self.peer_port, self.local, self.local_port = "127.0.0.1", 1, "127.0.0.1", 25
-        self.tls, self.stopping, self.unread = None, False, 0
+        self.tls, self.stopping, self.unread, self.ended_well = None, False, 0, False
         self.written = b""
         self._segments = iter(segments)
 

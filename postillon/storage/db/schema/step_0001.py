@@ -83,7 +83,7 @@ STATEMENTS = (
         at INT NOT NULL, kind INT NOT NULL, account_id INT NOT NULL, object INT NOT NULL,
         PRIMARY KEY (at, kind, account_id, object)) -- narrow""",
     # Messages answered 250 whose answer may not have arrived (RFC 1047).
-    "CREATE TABLE accepted (key BYTES NOT NULL PRIMARY KEY, blob_id INT NOT NULL, at INT NOT NULL) -- narrow",
+    "CREATE TABLE accepted (key BYTES NOT NULL PRIMARY KEY, blob_id INT NOT NULL, at INT NOT NULL, owner INT NOT NULL) -- narrow",
     # --- queue -----------------------------------------------------------------------------------------------------
     """CREATE TABLE queue_message (
         queue_id INT NOT NULL PRIMARY KEY, blob_id INT NOT NULL, blob_size INT NOT NULL, account_id INT NOT NULL,
