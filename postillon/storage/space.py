@@ -37,7 +37,7 @@ class Space:
         self._asked_at = float("-inf")
         self._free = self._total = self._spare = self._owed = 0
         self.on_pressed: Callable[[], None] = lambda: None
-        """Called when something was refused for want of space: there is work for the janitor."""
+        """Called, on the event loop, when something was refused for want of space: there is work for the janitor."""
 
     @property
     def is_stale(self) -> bool:
@@ -108,7 +108,6 @@ class Space:
                 os.close(fd)
         log.warning("the disk is full; the reserve was given up so that mail can be deleted", size=kept, where=self._directory)
         self.look()
-        self.on_pressed()
         return True
 
     def begin(self) -> None:

@@ -26,6 +26,9 @@ log = Log("indexer")
 OVERLAP_S = 10
 """Ids are made before their commit, by several workers: those of the last seconds are looked at again."""
 
+ROOM = 4
+"""Octets of disk for an octet of text, with the log of the database."""
+
 BUSY_S = 2
 """So long we look back to see whether much mail comes."""
 
@@ -56,6 +59,7 @@ class Indexer:
         self._last = 0
         self._walked = float("-inf")
         self._generation = -1
+        self._is_put_off = False
 
     async def run(self) -> None:
         while True:
@@ -66,8 +70,11 @@ class Indexer:
         """What fails is tried again the next time."""
         try:
             await self.catch_up()
+            self._is_put_off = False
         except Refusal as refusal:
-            log.warning("indexing put off", status=refusal.status, reason=refusal.detail or refusal.text)
+            if not self._is_put_off:  # said once, not every few seconds
+                log.warning("indexing put off", status=refusal.status, reason=refusal.detail or refusal.text)
+            self._is_put_off = True
         except Exception as error:
             log.error("indexing failed", exc=error)
 
@@ -121,6 +128,8 @@ class Indexer:
         count = 0
         while mark < last:
             started = time.monotonic()
+            # The index can be made again; it may not take the room that mail needs.
+            await self._store.check_space(ROOM * self._settings.batch_octets)
             rows = await self._store.snapshot(SERVER, account, mailbox, mark, self._settings.batch)
             uids = [row[0] for row in rows if row[0] <= last]
             new = await self._store.emails(SERVER, account, mailbox, uids) if uids else []

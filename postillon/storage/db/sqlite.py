@@ -365,7 +365,7 @@ class SqliteDatabase:
     def _longest_log(self) -> int:
         """Octets from which the log begins anew: an eighth of what is free, where the disk is nearly full."""
         found = os.statvfs(os.path.dirname(self._path) or ".")
-        return min(RESTART_OCTETS, max(CHECKPOINT_OCTETS, found.f_bavail * found.f_frsize // 8))
+        return min(RESTART_OCTETS, max(1 << 20, found.f_bavail * found.f_frsize // 8))
 
     def _restart_log(self, connection: apsw.Connection) -> None:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)

@@ -107,6 +107,7 @@ class Store:
             return await self.database.write(work, accounts, heavy=heavy)
         except DiskFull:
             await asyncio.to_thread(self.space.release)  # another worker may have done so just now
+            self.space.on_pressed()
             return await self.database.write(work, accounts, heavy=heavy)
 
     # --- mailboxes -------------------------------------------------------------------------------------------------
@@ -637,7 +638,7 @@ class Store:
         def work(tx: Tx) -> tuple[int, list[BlobId], list[int]]:
             confirm(tx, confirmed)
             janitor.forget(tx, now - FORGET_ACCEPTED_S)
-            count, files, gone = janitor.reap(tx, now if is_low else now - REAP_AFTER_S, now)
+            count, files, gone = janitor.reap(tx, now + 1 if is_low else now - REAP_AFTER_S, now)
             return count + janitor.prune(tx, now - KEEP_GONE_S), files, gone
 
         count, files, gone = await self._write(work, heavy=True)
