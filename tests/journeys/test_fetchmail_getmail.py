@@ -44,7 +44,8 @@ class Fetchmail:
         self.config.chmod(0o600)
 
     def run(self, status: int = 0) -> str:
-        words = ("fetchmail", "-f", str(self.config), "--nodetach", "--nosyslog", "-v", "-t", "30", "-i", str(self.place / "ids"))
+        files = ("-f", str(self.config), "-i", str(self.place / "ids"), "--pidfile", str(self.place / "pid"))
+        words = ("fetchmail", *files, "--nodetach", "--nosyslog", "-v", "-t", "30")
         return client(*words, home=self.place, status=status).stdout.decode()
 
     def fetched(self) -> list[bytes]:

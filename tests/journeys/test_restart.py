@@ -69,9 +69,7 @@ def test_it_goes_on_where_it_was(tmp_path: Path, end: str):
         time.sleep(1)  # which answers were heard is written down within half a second
         getattr(server, end)()
 
-        began = time.monotonic()
         server.start()
-        assert time.monotonic() - began < 8  # 2 s on an idle machine
         assert server.accounts == accounts
         assert picture(bob) == before
         assert uidls(bob) == numbers
