@@ -7,7 +7,6 @@ import imaplib
 import json
 import os
 import smtplib
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,20 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-OFFSETS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
+from ..peers.postillon import OFFSETS as OFFSETS
+from ..peers.postillon import port_base
 
 
 def free_base() -> int:
-    """A port base all of whose ports are free now."""
-    for base in range(21000 + os.getpid() % 97 * 100, 60000, 1100):
-        with contextlib.ExitStack() as held:
-            try:
-                for offset in OFFSETS.values():
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", base + offset))
-            except OSError:
-                continue
-            return base
-    raise RuntimeError("no free ports")
+    """A port base all of whose ports are free, and ours as long as this process runs."""
+    return port_base().base
 
 
 class Dev:
