@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -41,7 +42,11 @@ class Sink:
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+            threading.Thread(target=self._until_gone, args=(sock,), daemon=True).start()
+
+    def _until_gone(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # they may be killed
+            self._serve(sock)
 
     def _serve(self, sock: socket.socket) -> None:
         with sock:

@@ -7,6 +7,7 @@ import contextlib
 import random
 import re
 import time
+import zlib
 
 import pytest
 
@@ -276,6 +277,39 @@ def test_a_large_part_is_decoded_piece_by_piece(server: Server):
     assert done.startswith(b"OK") and plain in told[0]
     for imap in slow:
         imap.close()
+
+
+def test_a_gibibyte_of_zeros_deflated_is_not_unpacked_into_memory(server: Server):
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = b"".join(packer.compress(bytes(MEBIBYTE)) for _ in range(1024)) + packer.flush(zlib.Z_SYNC_FLUSH)
+    with bounded(server, memory=24 * MEBIBYTE, seconds=60):
+        for begin in (b"a SEARCH TEXT ", b"a APPEND INBOX {1000000000+}\r\n", b""):
+            with Imap(server, login=ALICE, timeout_s=60) as imap:
+                assert imap.ask("COMPRESS DEFLATE")[0].startswith(b"OK")
+                first = zlib.compressobj(9, zlib.DEFLATED, -15)
+                with contextlib.suppress(Closed):
+                    imap.send(first.compress(begin) + first.flush(zlib.Z_SYNC_FLUSH) + packed)
+                    imap.rest()
+
+
+def test_many_and_deep_and_endless_things_after_login_are_bounded(server: Server):
+    with Canary(server), Imap(server, login=ALICE, timeout_s=60) as imap:
+        imap.ask("SELECT Drafts")
+        for command in (
+            "CREATE " + "/".join("a" * 30_000),
+            "CREATE " + "b" * 60_000,
+            'LIST "" "' + "*a" * 20 + '*b"',
+            'LIST "" "' + "%a" * 3000 + '*b"',
+            "SEARCH " + "TEXT zzz " * 3000,
+            "FETCH 1:* (" + " ".join(f"BODY.PEEK[HEADER.FIELDS (X{number})]" for number in range(1500)) + ")",
+            "FETCH " + ",".join(["1:*"] * 12_000) + " FLAGS",
+            "UID FETCH 1:4294967295 FLAGS",
+            "STORE 1:* +FLAGS (" + " ".join(f"$k{number}" for number in range(3000)) + ")",
+        ):
+            began = time.monotonic()
+            done, _ = imap.ask(command)
+            assert done.startswith((b"OK", b"NO", b"BAD")), done
+            assert time.monotonic() - began < 20, command[:60]
 
 
 def test_broken_sasl_exchanges_end_in_an_error_each(server: Server):
