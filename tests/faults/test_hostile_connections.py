@@ -6,6 +6,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.peers.postillon import OFFSETS
 from tests.peers.processes import wait_until
 
 from .canary import MEBIBYTE, Canary, bounded
-from .conftest import ACCOUNTS, ALICE
+from .conftest import ACCOUNTS, ALICE, BOB
 from .server import Server
 from .wire import Closed, Imap, Pop3, Smtp, Wire
 
@@ -64,6 +65,29 @@ def test_a_stranger_may_hold_so_many_connections_and_others_come_in(server: Serv
         for wire in held:
             wire.close()
     assert 50 <= refused < 200  # each worker counts for itself, and the kernel chooses the worker
+
+
+@pytest.mark.usefixtures("unhurt")
+def test_many_large_messages_at_once_pass_through_without_being_held(server: Server):
+    count, size = 20, 25
+    octets = b"Subject: large\r\n\r\n" + (b"z" * 70 + b"\r\n") * (size * MEBIBYTE // 72)
+    highest, before = 0, server.rss()
+    with Canary(server, longest_s=6), ThreadPoolExecutor(count) as together:
+
+        def send(number: int) -> bool:
+            if number % 2:
+                with Imap(server, login=ALICE, timeout_s=60) as imap:
+                    return imap.append("Trash", octets).startswith(b"OK")
+            with Smtp(server, timeout_s=60) as smtp:
+                return smtp.deliver("a@far.test", BOB, octets)[0] == 250
+
+        sent = [together.submit(send, number) for number in range(count)]
+        while not all(each.done() for each in sent):
+            highest = max(highest, server.rss() - before)
+            time.sleep(0.05)
+        assert all(each.result() for each in sent)
+    # Scanning maps the finished file of some of them; none is read into memory.
+    assert highest < count * size * MEBIBYTE // 2, f"{highest / MEBIBYTE:.0f} MiB"
 
 
 @pytest.fixture(params=[True, False], ids=["known at the start", "a surprise"])
