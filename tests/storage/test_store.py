@@ -380,6 +380,22 @@ async def test_the_answers_of_a_dead_worker_are_lost_and_those_that_were_heard_a
     assert [await deliver(b"heard"), await deliver(b"not heard")] == [False, True]
 
 
+async def test_an_answer_that_was_heard_is_not_forgotten_when_the_write_that_carries_it_fails(office: Office):
+    store = office.store
+
+    async def deliver(key: bytes, mailbox: int = 0) -> bool:
+        item = File(office.alice, b"", len(TEXT), mailbox=MailboxId(mailbox))
+        plan = Plan(await spooled(store, TEXT), PREPARED, 9, items=(item,), accept_key=key)
+        return (await store.commit(plan)).repeated
+
+    await deliver(b"k1")
+    await store.unheard(b"k1")
+    store.confirm(b"k1")  # by another connection, whose client went on
+    with pytest.raises(NotFound):
+        await deliver(b"k2", 77)
+    assert await deliver(b"k1") is False, "mail that was meant to be sent twice would be lost"
+
+
 @pytest.mark.parametrize(
     ("owner", "at", "is_lost"),
     [(0, 1000, True), (7, 1000, False), (8, 1000, False), (9, 1000, True), (7, 900, True), (8, 900, True)],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -417,9 +417,9 @@ class Store:
         for each in plans:
             await self._place(each.body.blob, each.body.path)
         new, now = [EmailId(i) for i in self.new_ids(sum(len(each.items) for each in plans))], self._clock.now()
-        confirmed, self._confirmed, acceptor = self._confirmed, [], self._acceptor
-        files = [each.body.blob for each in plans if each.body.path]
-        receipt = await self._file(files, lambda tx: commit(tx, plan, new, now, acceptor, confirmed), accounts_of(plan))
+        files, acceptor = [each.body.blob for each in plans if each.body.path], self._acceptor
+        with self._confirming() as confirmed:
+            receipt = await self._file(files, lambda tx: commit(tx, plan, new, now, acceptor, confirmed), accounts_of(plan))
         if receipt.repeated and files:
             await self._blobs.delete(files)
         return receipt
@@ -430,10 +430,20 @@ class Store:
             self._confirmed.append(accept_key)
 
     async def flush_confirmed(self) -> None:
-        """Write down what `confirm` was told; it otherwise goes along with the next commit, or with the janitor."""
+        """Write down what `confirm` was told; it otherwise goes along with the next commit."""
+        if self._confirmed:
+            with self._confirming() as confirmed:
+                await self._write(lambda tx: confirm(tx, confirmed))
+
+    @contextlib.contextmanager
+    def _confirming(self) -> Iterator[list[bytes]]:
+        """What `confirm` was told and a write now carries; it waits for the next one if that write fails."""
         confirmed, self._confirmed = self._confirmed, []
-        if confirmed:
-            await self._write(lambda tx: confirm(tx, confirmed))
+        try:
+            yield confirmed
+        except Exception:
+            self._confirmed += confirmed
+            raise
 
     async def unheard(self, accept_key: bytes) -> None:
         """The connection broke before the peer went on after our 250: the same message again is a repetition of this one."""
@@ -631,12 +641,10 @@ class Store:
     async def clean(self) -> int:
         """One step of removing what nobody refers to any more; how many entries it found. Call again until 0."""
         now = self._clock.now()
-        confirmed, self._confirmed = self._confirmed, []
         self.space.look()
         is_low = self.space.is_low
 
         def work(tx: Tx) -> tuple[int, list[BlobId], list[int]]:
-            confirm(tx, confirmed)
             janitor.forget(tx, now - FORGET_ACCEPTED_S)
             count, files, gone = janitor.reap(tx, now + 1 if is_low else now - REAP_AFTER_S, now)
             return count + janitor.prune(tx, now - KEEP_GONE_S), files, gone
