@@ -127,10 +127,6 @@ class LocalBus:
             if not flags:
                 del self._flags[topic]
 
-    def wake_all(self) -> None:
-        """Set every flag: something may have been missed."""
-        self._wake(list(self._flags))
-
     async def close(self) -> None:
         if self._socket is not None and self._directory is not None:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())

@@ -47,16 +47,6 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """Where an email lies: the narrow row that FLAGS fetches read."""
-
-    uid: Uid
-    flags: int
-    modseq: ModSeq
-    email: EmailId
-
-
-@dataclass(frozen=True, slots=True)
 class Email:
     """A stored message without its octets. *overview* and *structure* were made on arrival; see `message.prepare`."""
 

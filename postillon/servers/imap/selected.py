@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ...model.mail import Mailbox
 from ...protocols.imap.commands import MessageSet
+from ...protocols.imap.response_codes import permanent_flags
 from ...protocols.imap.sequence import STAR, SavedResult, format_set, to_ranges
 from .answers import BadCommand
 from .snapshot import Row
@@ -66,7 +67,7 @@ class Selected:
         lasting = [] if self.read_only else [*flags, b"\\*"]
         return [
             b"* FLAGS (%b)\r\n" % b" ".join(flags),
-            b"* OK [PERMANENTFLAGS (%b)] Flags that are kept\r\n" % b" ".join(lasting),
+            b"* OK [%b] Flags that are kept\r\n" % permanent_flags(lasting),
         ]
 
     def news(self, *, expunges: bool, modseq: bool, by_uid: bool, flags: bool = True) -> list[bytes]:

@@ -15,7 +15,7 @@ from ...model.mail import DELETED, SEEN, Changes, Email
 from ...seams import Row, Tx
 from ..db.dialect import ids
 from .filing import charge, keyword_bits, place, take_uids
-from .mailboxes import GONE_MAILBOX, GONE_PLACEMENT, REAP_EMAIL
+from .mailboxes import GONE_PLACEMENT, REAP_EMAIL
 
 STEP = 2000
 MAX_COPY = 100_000
@@ -82,13 +82,6 @@ def changes(tx: Tx, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Ch
         [(Uid(u), f, ModSeq(m)) for u, f, m in changed],
         [Uid(row[0]) for row in gone],
         complete=state is None or since >= state[0],
-    )
-
-
-def was_deleted(tx: Tx, account: AccountId, mailbox: MailboxId) -> bool:
-    return (
-        tx.one("SELECT 1 FROM gone WHERE account_id = ? AND mailbox_id = ? AND kind = ?", account, mailbox, GONE_MAILBOX)
-        is not None
     )
 
 

@@ -127,10 +127,6 @@ class Store:
         _check(principal, account)
         return await self.database.peek(lambda tx: mailboxes.find(tx, account, path))
 
-    async def mailbox_by_role(self, principal: Principal, account: AccountId, role: str) -> Mailbox:
-        _check(principal, account)
-        return await self.database.peek(lambda tx: mailboxes.row(tx, account, mailboxes.by_role(tx, account, role)))
-
     async def create_mailbox(self, principal: Principal, account: AccountId, path: Path, role: str = "") -> Mailbox:
         """Make it and the parents it lacks. Raises AlreadyExists, LimitReached."""
         _check(principal, account)

@@ -9,6 +9,7 @@ from typing import get_args
 from ....model.mail import SYSTEM_FLAGS
 from .. import commands
 from .. import search_keys as keys
+from ..response_codes import bad_charset
 from ..search_keys import Moment, SearchKey, Side
 from .charsets import CHARSETS, decoder
 from .dates import date
@@ -196,7 +197,7 @@ def _program(reader: Reader, charset: bytes) -> SearchKey:
     decode = decoder(charset)
     if decode is None:
         # RFC 3501 §6.4.4: the code lists what we know.
-        raise No(b"BADCHARSET (%b)" % b" ".join(sorted(CHARSETS)), "charset is not known here")
+        raise No(bad_charset(sorted(CHARSETS)), "charset is not known here")
     # Many programs send raw octets of the charset in quoted strings, which nothing else can mean.
     before, reader.utf8 = reader.utf8, True
     found = _Keys(reader, decode).all()

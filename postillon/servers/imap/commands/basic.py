@@ -38,10 +38,10 @@ async def identify(session: Session, command: Command, request: Id) -> bytes | N
     """RFC 2971. What the client says goes to the log, if anybody wants to know, and nowhere else."""
     if session.account is not None:
         session.log.debug("client", **{f"id_{at}": f"{name}={value}" for at, (name, value) in enumerate(request.fields[:8])})
-    pairs = [b'"name" "Postillon"', b'"support-url" NIL']
+    told: list[tuple[str, str | None]] = [("name", "Postillon"), ("support-url", None)]
     if session.server.settings.version and session.account is not None:
-        pairs.insert(1, b'"version" ' + responses.string(session.server.settings.version.encode()))
-    session.dialogue.write(b"* ID (%b)\r\n" % b" ".join(pairs))
+        told.insert(1, ("version", session.server.settings.version))
+    session.dialogue.write(responses.identification(told))
     return None
 
 

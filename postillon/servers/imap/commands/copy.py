@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ....protocols.imap.commands import Copy, Move
 from ....protocols.imap.events import Command
-from ....protocols.imap.response_codes import copy_uid
+from ....protocols.imap.response_codes import copy_uid, highest_modseq
 from ....storage.store import CopyResult
 from ..answers import No
 from .mailboxes import target
@@ -43,7 +43,7 @@ async def move(session: Session, command: Command, request: Move) -> bytes | Non
     if len(result.pairs) < len(uids) and not request.uid:
         raise No("Some of the messages were expunged", b"EXPUNGEISSUED")
     if session.qresync and result.pairs:
-        return b"[HIGHESTMODSEQ %d] Moved" % selected.view.modseq  # RFC 7162 §3.2.10
+        return b"[%b] Moved" % highest_modseq(selected.view.modseq)  # RFC 7162 §3.2.10
     return None
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ....protocols.imap.commands import Expunge
 from ....protocols.imap.events import Command
+from ....protocols.imap.response_codes import highest_modseq
 from ..answers import No
 
 if TYPE_CHECKING:
@@ -21,5 +22,5 @@ async def expunge(session: Session, command: Command, request: Expunge) -> bytes
     gone = await session.store.expunge(box.principal, box.account, box.mailbox, uids) if uids is None or uids else []
     await session.tell(expunges=True, reread=True)
     if session.qresync and gone:
-        return b"[HIGHESTMODSEQ %d] Expunged" % selected.view.modseq  # RFC 7162 §3.2.7
+        return b"[%b] Expunged" % highest_modseq(selected.view.modseq)  # RFC 7162 §3.2.7
     return None

@@ -11,7 +11,7 @@ from ....model.errors import NotFound
 from ....model.ids import Uid
 from ....model.mail import Mailbox
 from ....protocols.imap.commands import Replace
-from ....protocols.imap.response_codes import UIDREQUIRED, append_uid
+from ....protocols.imap.response_codes import UIDREQUIRED, append_uid, highest_modseq
 from ....storage.store import AppendItem
 from ..answers import BadCommand, No
 
@@ -55,5 +55,5 @@ async def file(session: Session, uid: int, mailbox: Mailbox, item: AppendItem) -
     session.dialogue.write(b"* OK [%b] Replacement is stored\r\n" % append_uid(uidvalidity, [new]))
     await session.tell(expunges=True, reread=True)
     if session.qresync:
-        return b"[HIGHESTMODSEQ %d] Replaced" % session.mailbox.view.modseq
+        return b"[%b] Replaced" % highest_modseq(session.mailbox.view.modseq)
     return b"Replaced"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ....model.ids import ModSeq
 from ....protocols.imap.commands import Close, QResync, Select, Unselect
 from ....protocols.imap.events import Command
+from ....protocols.imap.response_codes import highest_modseq
 from ....protocols.imap.sequence import select, to_ranges
 from ..answers import BadCommand
 from ..objectid import mailbox_id
@@ -53,7 +54,7 @@ def _opening(session: Session, selected: Selected) -> list[bytes]:
             lines.append(b"* OK [UNSEEN %d] First unseen message\r\n" % view.number_of(slot))
     lines.append(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % row.uidvalidity)
     lines.append(b"* OK [UIDNEXT %d] Next UID\r\n" % uidnext)
-    lines.append(b"* OK [HIGHESTMODSEQ %d] Highest mod-sequence\r\n" % view.modseq)
+    lines.append(b"* OK [%b] Highest mod-sequence\r\n" % highest_modseq(view.modseq))
     lines.append(b"* OK [MAILBOXID (%b)] Mailbox id\r\n" % mailbox_id(row.id))  # RFC 8474 §4.2
     if session.rev2:
         # RFC 9051 §6.3.2: the name as we spell it.
@@ -90,7 +91,7 @@ async def close(session: Session, command: Command, request: Close) -> bytes | N
                 highest = (await session.store.mailbox(session.principal, box.account, box.mailbox)).modseq
     session.unselect()
     # RFC 7162 §3.2.8: only after an expunge, and then it must be there.
-    return b"[HIGHESTMODSEQ %d] Closed" % highest if highest is not None else None
+    return b"[%b] Closed" % highest_modseq(highest) if highest is not None else None
 
 
 async def _has_deleted(session: Session, selected: Selected) -> bool:
