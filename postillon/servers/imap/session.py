@@ -250,9 +250,10 @@ class Session:
         """Between commands: what NOTIFY asked for (RFC 5465)."""
         if self.interest is None:
             return
-        if self.interest.wants_others and self.dialogue.alarm.others:
-            await commands.notify.tell_others(self)
-        self.dialogue.alarm.others = False
+        if not self.interest.wants_others:
+            self.dialogue.alarm.others = False
+        elif self.dialogue.alarm.others:
+            await commands.notify.tell_others(self)  # clears it before it looks: what happens meanwhile rings again
         await self.tell(expunges=not self.interest.is_delayed, asked=False)
 
     def patience(self) -> float:

@@ -29,8 +29,8 @@ async def select_(session: Session, command: Command, request: Select) -> bytes 
     if request.condstore:
         session.enabled.add("CONDSTORE")
     row = await find(session, request.mailbox)
+    session.dialogue.alarm.news = False  # before we look: what happens meanwhile rings again
     loaded, row = await session.server.snapshots.open(session.principal, row)
-    session.dialogue.alarm.news = False
     selected = Selected(loaded, row, read_only=request.read_only, now=session.now(), by_uid=session.uidonly)
     session.selected = selected
     for line in _opening(session, selected):
