@@ -19,6 +19,7 @@ AUTHENTICATED = (
     b"ESEARCH",  # RFC 4731
     b"PARTIAL",  # RFC 9394
     b"SEARCHRES",  # RFC 5182
+    b"MULTISEARCH",  # RFC 7377
     b"WITHIN",  # RFC 5032
     b"SEARCH=FUZZY",  # RFC 6203
     b"SORT",  # RFC 5256

@@ -17,6 +17,7 @@ from . import (
     login,
     mailboxes,
     metadata,
+    multisearch,
     notify,
     quota,
     search,
@@ -68,6 +69,7 @@ TABLE: dict[type[Request], Rule] = {
     extended.GetMetadata: Rule(metadata.getmetadata, Where.INSIDE),
     extended.SetMetadata: Rule(metadata.setmetadata, Where.INSIDE),
     extended.Notify: Rule(notify.notify, Where.INSIDE),
+    extended.SearchMailboxes: Rule(multisearch.esearch, Where.INSIDE),
     extended.SetQuota: Rule(quota.setquota, Where.INSIDE),
 }
 """APPEND is not here: it begins with an event of its own (`append.append_start`)."""

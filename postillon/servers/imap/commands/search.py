@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ....protocols.imap import responses
 from ....protocols.imap.commands import Search, SearchReturn, Sort
 from ....protocols.imap.events import Command
+from ....protocols.imap.extension_commands import SearchMailboxes
 from ....protocols.imap.search_keys import Fuzzy, ModSeqFrom, SearchKey
 from ....protocols.imap.sequence import format_set
 from .. import searching
@@ -42,14 +43,14 @@ async def search(session: Session, command: Command, request: Search) -> bytes |
         return None
     wanted = wanted or SearchReturn(all=True)
     if saves:
-        selected.saved = array("I", selected.uids(_saved(slots, wanted)))
-    results = _results(selected, request, wanted, slots, by_modseq=by_modseq)
+        selected.saved = array("I", selected.uids(saved_of(slots, wanted)))
+    results = results_of(selected, wanted, slots, uid=request.uid, by_modseq=by_modseq)
     if results is not None:
         session.dialogue.write(responses.esearch(command.tag, request.uid, results))
     return None
 
 
-def check_options(request: Search | Sort) -> None:
+def check_options(request: Search | Sort | SearchMailboxes) -> None:
     """Raises BadCommand."""
     wanted = request.returns
     if wanted is not None and (wanted.update or wanted.context):
@@ -65,9 +66,9 @@ def relevancy(count: int) -> tuple[bytes, bytes]:
     return b"RELEVANCY", b"(" + b" ".join([b"100"] * count) + b")"
 
 
-async def find(session: Session, key: SearchKey) -> array[int]:
-    """The slots of the selected mailbox that match *key*, ascending."""
-    server, selected = session.server, session.mailbox
+async def find(session: Session, key: SearchKey, selected: Selected | None = None) -> array[int]:
+    """The slots of the selected mailbox (or of *selected*, another one) that match *key*, ascending."""
+    server, selected = session.server, selected or session.mailbox
     indexed = None if server.indexed is None else server.indexed.of(selected.loaded)
     return await searching.find(key, selected, session.store, server.clock.now(), session.dialogue.breathe, indexed)
 
@@ -91,31 +92,31 @@ def _ends(slots: array[int], wanted: SearchReturn) -> array[int]:
     return array("I", ends)
 
 
-def _saved(slots: array[int], wanted: SearchReturn) -> array[int]:
+def saved_of(slots: array[int], wanted: SearchReturn) -> array[int]:
     if wanted.partial is not None:
         return part_of(slots, wanted.partial)  # RFC 9394 §3.2
     return _ends(slots, wanted) if _only_ends(wanted) else slots
 
 
-def _results(
-    selected: Selected, request: Search, wanted: SearchReturn, slots: array[int], *, by_modseq: bool
+def results_of(
+    selected: Selected, wanted: SearchReturn, slots: array[int], *, uid: bool, by_modseq: bool
 ) -> list[tuple[bytes, int | bytes]] | None:
     """The pairs of ESEARCH; None if only SAVE was asked for (RFC 5182 §2.1: then there is no response)."""
     if not (wanted.min or wanted.max or wanted.all or wanted.count or wanted.partial or wanted.relevancy):
         return None
     results: list[tuple[bytes, int | bytes]] = []
     if slots:
-        ends = _numbers(selected, array("I", (slots[0], slots[-1])), request.uid)
+        ends = _numbers(selected, array("I", (slots[0], slots[-1])), uid)
         if wanted.min:
             results.append((b"MIN", ends[0]))
         if wanted.max:
             results.append((b"MAX", ends[1]))
         if wanted.all:
-            results.append((b"ALL", format_set(_numbers(selected, slots, request.uid))))
+            results.append((b"ALL", format_set(_numbers(selected, slots, uid))))
     if wanted.count:
         results.append((b"COUNT", len(slots)))
     if wanted.partial is not None:
-        part = _numbers(selected, part_of(slots, wanted.partial), request.uid)
+        part = _numbers(selected, part_of(slots, wanted.partial), uid)
         found = format_set(part) if part else b"NIL"
         results.append((b"PARTIAL", b"(%d:%d %b)" % (wanted.partial.first, wanted.partial.last, found)))
     if wanted.relevancy and slots:
