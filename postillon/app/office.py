@@ -8,7 +8,7 @@ import resource
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from ..flow.submit import Submitter
 from ..model.queue import NextHop
 from ..net.limits import ConnectionLimits, LimitSettings
 from ..net.listener import Listener, serve
+from ..net.networks import Networks
+from ..net.proxied import Proxies
 from ..net.tls import ServerTls, client_context
 from ..protocols.smtp.server import SmtpLimits
 from ..relay.hop import IsSelf, RelaySettings, is_public
@@ -66,6 +68,8 @@ class Port:
     tls: ServerTls | None
     """Given: TLS from the first octet."""
     refuse: bytes
+    proxies: Proxies | None = None
+    """Whose connections begin with a PROXY header."""
 
 
 class Office:
@@ -95,7 +99,9 @@ class Office:
         """Begin to accept on every socket."""
         for service, sock in listeners:
             port = self._ports[service]
-            listener = await serve(sock, port.session, tls=port.tls, limits=self._limits, refuse=port.refuse)
+            listener = await serve(
+                sock, port.session, tls=port.tls, limits=self._limits, refuse=port.refuse, proxies=port.proxies
+            )
             self._listeners.append((service, listener))
         for service, sock in unix.items():
             self._listeners.append((service, await serve(sock, self._unix[service])))
@@ -229,8 +235,9 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
     )
     full_smtp = f"421 4.7.0 {config.hostname} Too many connections\r\n".encode()
     full_imap, full_pop3 = b"* BYE [LIMIT] Too many connections\r\n", b"-ERR [SYS/TEMP] Too many connections\r\n"
-    return {
+    ports = {
         "smtp": Port(mx.session, None, full_smtp),
+        "proxy": Port(mx.session, None, full_smtp),
         "submission": Port(submission.session, None, full_smtp),
         "submissions": Port(submission.session, smtp_tls, full_smtp),
         "imap": Port(imap.session, None, full_imap),
@@ -238,6 +245,13 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
         "pop3": Port(pop3.session, None, full_pop3),
         "pop3s": Port(pop3.session, pop3_tls, full_pop3),
     }
+    return {service: replace(port, proxies=_proxies(config, service)) for service, port in ports.items()}
+
+
+def _proxies(config: Config, service: str) -> Proxies | None:
+    """Through whom the clients of *service* may come; on `proxy` nobody comes by themselves."""
+    trusted = config.trusted.proxies.get(service, ())
+    return Proxies(Networks(trusted), required=service == "proxy") if trusted else None
 
 
 def _unix(
@@ -342,7 +356,7 @@ def _is_self(config: Config) -> IsSelf:
     everywhere = bool(ours & {"0.0.0.0", "::"})
 
     def is_self(address: str, port: int) -> bool:
-        if port != config.listen.smtp:
+        if port not in (config.listen.smtp, config.listen.proxy):
             return False
         return address in ours or (everywhere and _is_local(address))
 

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from ..app.remembered import remembered
-from ..config import SERVICES, Config, Development, Dns, Listen, Logging, Route, Sending, server_address
+from ..config import LOOPBACK, SERVICES, Config, Development, Dns, Listen, Logging, Route, Sending, Trusted, server_address
 from ..model.address import Address, AddressError, parse_domain
 from ..supervisor.lifeline import Wishes
 from .commands import fail
@@ -28,6 +28,7 @@ OFFSETS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imap
 DEFAULT_DOMAIN = "example.test"
 
 
+_PORT = click.IntRange(1, 65535)
 _SECONDS = click.IntRange(1, 366 * 86400)
 
 
@@ -44,6 +45,7 @@ class Asked:
 @click.option("--domain", "domains", multiple=True, metavar="NAME", help=f"A domain to take mail for (default {DEFAULT_DOMAIN}).")
 @click.option("--account", "accounts", multiple=True, metavar="ADDRESS:PASSWORD", help="An account (default alice and bob).")
 @click.option("--accounts-file", metavar="FILE", help="Accounts, one ADDRESS:PASSWORD a line.")
+@click.option("--proxy-port", type=_PORT, default=0, help="Another MX, where a connection begins with a PROXY header.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes (default one for each core).")
 @click.option("--dns", metavar="HOST:PORT", help="Resolver. Without it and --route nothing is sent elsewhere.")
 @click.option("--route", "routes", multiple=True, metavar="DOMAIN=HOST:PORT", help="A fixed next hop for a domain.")
@@ -63,6 +65,7 @@ def dev(
     domains: tuple[str, ...],
     accounts: tuple[str, ...],
     accounts_file: str | None,
+    proxy_port: int,
     workers: int | None,
     dns: str | None,
     routes: tuple[str, ...],
@@ -91,7 +94,8 @@ def dev(
         data=str(root),
         workers=workers or 0,
         loop=os.environ.get("POSTILLON_LOOP", "auto"),
-        listen=Listen((host,), **{service: port_base + offset for service, offset in OFFSETS.items()}),
+        listen=Listen((host,), **{service: port_base + offset for service, offset in OFFSETS.items()}, proxy=proxy_port),
+        trusted=Trusted(proxies={"proxy": LOOPBACK}),
         dns=Dns((dns,) if dns else (), trusted=dns_trusted),
         sending=_sending(routes, first_wait=retry, delay_report=delay_report, lifetime=queue_lifetime),
         logging=Logging(("warning", "info", "debug")[min(verbose, 2)]),
@@ -129,7 +133,7 @@ def _check_dns(dns: str | None) -> None:
 
 
 def _announce(config: Config, host: str, told: dict[str, Any], as_json: bool) -> None:
-    ports = {service: getattr(config.listen, service) for service in SERVICES}
+    ports = {service: port for service in SERVICES if (port := getattr(config.listen, service))}
     if as_json:
         line = {"host": host, **ports, "data": config.data, "ca": told["ca"], "accounts": told["accounts"], "pid": os.getpid()}
         _print(json.dumps(line))

@@ -2,9 +2,25 @@
 
 from .addresses import server_address
 from .reading import ConfigError, Mistake, load, parse
-from .settings import SERVICES, Config, Destination, Development, Dns, Limits, Listen, Logging, Route, Sending, Size, TlsFiles
+from .settings import (
+    LOOPBACK,
+    SERVICES,
+    Config,
+    Destination,
+    Development,
+    Dns,
+    Limits,
+    Listen,
+    Logging,
+    Route,
+    Sending,
+    Size,
+    TlsFiles,
+    Trusted,
+)
 
 __all__ = [
+    "LOOPBACK",
     "SERVICES",
     "Config",
     "ConfigError",
@@ -19,6 +35,7 @@ __all__ = [
     "Sending",
     "Size",
     "TlsFiles",
+    "Trusted",
     "load",
     "parse",
     "server_address",

@@ -185,6 +185,7 @@ def _senseless_network(config: Config) -> Iterator[Found]:
         port = getattr(config.listen, service)
         if not 0 <= port <= 65535:
             yield ("listen", service), f"`listen.{service}`: {port} is not a port"
+    yield from _senseless_trust(config)
     for address in config.listen.addresses:
         if address not in ("*", "localhost") and not _is_ip(address):
             yield ("listen", "addresses"), f"`listen.addresses`: {address!r} is not an IP address or `*`"
@@ -200,6 +201,28 @@ def _senseless_network(config: Config) -> Iterator[Found]:
     for name in config.authentication.trusted_sealers:
         if not _is_domain(name):
             yield ("authentication", "trusted_sealers"), f"`authentication.trusted_sealers`: {name!r} is not a domain"
+
+
+def _senseless_trust(config: Config) -> Iterator[Found]:
+    trusted = config.trusted
+    tables = {("proxies", service): names for service, names in trusted.proxies.items()}
+    for where, names in (tables | {("xclient",): trusted.xclient, ("lmtp",): trusted.lmtp}).items():
+        setting = ".".join(("trusted", *where))
+        if len(where) == 2 and where[1] not in SERVICES:
+            yield ("trusted", *where), f"`{setting}`: there is no service {where[1]!r}; there are {', '.join(SERVICES)}"
+        for name in names:
+            if not _is_network(name):
+                yield ("trusted", *where), f"`{setting}`: {name!r} is not a network like 192.0.2.0/24, nor an address"
+    if config.listen.proxy and not trusted.proxies.get("proxy"):
+        yield ("listen", "proxy"), "`listen.proxy`: nobody could connect; name the proxies in `trusted.proxies.proxy`"
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _senseless_times(config: Config) -> Iterator[Found]:

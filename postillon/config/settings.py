@@ -44,10 +44,29 @@ class Listen:
     imaps: int = 993
     pop3: int = 110
     pop3s: int = 995
+    proxy: int = 0
+    """As `smtp`, but only for the proxies of `trusted.proxies`: every connection begins with a PROXY header."""
+    lmtp: int = 0
+    """For a mail server in front of us; only from `trusted.lmtp`."""
 
 
-SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s")
+SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "proxy", "lmtp")
 """The services in the order they are told; each is a field of `Listen`."""
+
+
+LOOPBACK = ("127.0.0.0/8", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """Networks (`192.0.2.0/24`) and addresses whose word we take for what others cannot say of themselves."""
+
+    proxies: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By service: whose connections begin with a PROXY header that tells the client's address."""
+    xclient: tuple[str, ...] = ()
+    """Who may say, on `smtp`, `submission` and `lmtp`, for which client it speaks (XCLIENT, XFORWARD)."""
+    lmtp: tuple[str, ...] = LOOPBACK
+    """Who may deliver by LMTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +183,7 @@ class Config:
     sendmail_socket: str = ""
     """Where `postillon sendmail` finds the server; empty: `run/sendmail.sock` in the data directory."""
     listen: Listen = Listen()
+    trusted: Trusted = Trusted()
     tls: TlsFiles = TlsFiles()
     dns: Dns = Dns()
     sending: Sending = Sending()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 LOOPBACK = ("127.0.0.1", "::1")
+NOBODY = ""
+"""An address that only the total counts for: a proxy that has not yet said whom it brings."""
 
 
 def host_key(address: str) -> str:
@@ -86,7 +88,7 @@ class ConnectionLimits:
         settings = self.settings
         if self.total >= settings.total:
             return "server is full"
-        if address not in settings.exempt:
+        if address != NOBODY and address not in settings.exempt:
             host, network = host_key(address), network_key(address)
             if not self._rate.take(host):
                 return "too many connections a minute"
@@ -102,7 +104,7 @@ class ConnectionLimits:
     def leave(self, address: str) -> None:
         """The end of a connection that came in."""
         self.total -= 1
-        if address in self.settings.exempt:
+        if address == NOBODY or address in self.settings.exempt:
             return
         for key in (host_key(address), network_key(address) + "/"):
             left = self._counts[key] - 1

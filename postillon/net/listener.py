@@ -13,7 +13,10 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 from ..log import Log
-from .limits import ConnectionLimits
+from ..protocols.proxy import Endpoints, ProxyError
+from .limits import NOBODY, ConnectionLimits
+from .peer import endpoint
+from .proxied import Proxies, read_header
 from .stream import Stream
 from .tls import HANDSHAKE_S, SHUTDOWN_S, ServerTls, check_alpn, cut_buffers
 
@@ -63,6 +66,17 @@ def _keep_alive(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
+class _Visit:
+    """Who is counted for a connection, and through which *proxy* it comes, if it does."""
+
+    __slots__ = ("address", "is_counted", "proxy")
+
+    def __init__(self, address: str, proxy: str) -> None:
+        self.address = address
+        self.proxy = proxy
+        self.is_counted = True
+
+
 class Listener:
     """Serves one listening socket. Made by `serve`."""
 
@@ -76,8 +90,10 @@ class Listener:
         tasks: asyncio.TaskGroup | None,
         refuse: bytes,
         handshake_s: float,
+        proxies: Proxies | None = None,
     ) -> None:
         self._sock = sock
+        self._proxies = proxies
         self._session = session
         self._tls = tls
         self._limits = limits
@@ -130,19 +146,30 @@ class Listener:
 
     def _admit(self, connection: socket.socket, address: str) -> None:
         address = address.partition("%")[0]
-        if self._limits is not None and (reason := self._limits.enter(address)):
-            log.debug("connection refused", peer=address, reason=reason)
-            self._turn_away(connection)
+        is_proxied = self._proxies is not None and address in self._proxies.trusted
+        if self._proxies is not None and self._proxies.required and not is_proxied:
+            log.info("connection refused", peer=address, reason="it is no trusted proxy")
+            connection.close()
+            return
+        visit = _Visit(NOBODY if is_proxied else address, address if is_proxied else "")
+        if not self._may_enter(connection, visit.address):
             return
         make = self._loop.create_task if self._tasks is None else self._tasks.create_task
         try:
-            task = make(self._serve(connection))
+            task = make(self._serve(connection, visit))
         except RuntimeError:  # the task group is shutting down
             connection.close()
-            self._leave(address)
+            self._leave(visit)
             return
         self._connections[task] = None
-        task.add_done_callback(lambda task: self._ended(task, address, connection))
+        task.add_done_callback(lambda task: self._ended(task, visit, connection))
+
+    def _may_enter(self, connection: socket.socket, address: str) -> bool:
+        if self._limits is None or not (reason := self._limits.enter(address)):
+            return True
+        log.debug("connection refused", peer=address, reason=reason)
+        self._turn_away(connection)
+        return False
 
     def _turn_away(self, connection: socket.socket) -> None:
         """Say the protocol's words, if it speaks in the clear, and close. Never waits."""
@@ -155,20 +182,38 @@ class Listener:
                 except OSError:
                     pass
 
-    def _ended(self, task: asyncio.Task[None], address: str, connection: socket.socket) -> None:
+    def _ended(self, task: asyncio.Task[None], visit: _Visit, connection: socket.socket) -> None:
         if self._connections.pop(task, None) is None:
             connection.close()  # it never became a stream, perhaps never ran
-        self._leave(address)
+        self._leave(visit)
 
-    def _leave(self, address: str) -> None:
-        if self._limits is not None:
-            self._limits.leave(address)
+    def _leave(self, visit: _Visit) -> None:
+        if self._limits is not None and visit.is_counted:
+            self._limits.leave(visit.address)
 
-    async def _serve(self, connection: socket.socket) -> None:
+    async def _introduced(self, connection: socket.socket, visit: _Visit) -> Endpoints | None:
+        """Who comes through the proxy: from here on the limits count the client. None: not served."""
+        try:
+            connection.setblocking(False)
+            endpoints = await read_header(connection) or Endpoints(*endpoint(connection.getpeername()), "", 0)
+        except (ProxyError, OSError) as error:
+            log.info("connection refused", peer=visit.proxy, reason=str(error) or "no PROXY header in time")
+            return None
+        self._leave(visit)
+        visit.address = endpoints.source
+        visit.is_counted = self._may_enter(connection, visit.address)
+        return endpoints if visit.is_counted else None
+
+    async def _serve(self, connection: socket.socket, visit: _Visit) -> None:
         """A connection from its first octet to its last. Raises nothing but CancelledError."""
+        endpoints = await self._introduced(connection, visit) if visit.proxy else None
+        if visit.proxy and endpoints is None:
+            return
         stream = await self._open(connection)
         if stream is None:
             return
+        if endpoints is not None:
+            stream.introduce(endpoints)
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = stream
@@ -255,14 +300,18 @@ async def serve(
     tasks: asyncio.TaskGroup | None = None,
     refuse: bytes = b"",
     handshake_s: float = HANDSHAKE_S,
+    proxies: Proxies | None = None,
 ) -> Listener:
     """Accept on *sock* (from `bind`) and run *session* for each connection, in *tasks* if given; closes the stream after it.
 
     *tls*: TLS comes first (implicit TLS). *refuse* is what a client hears that *limits* do not let in (`421 …`), only in
-    the clear. Errors of a session are logged and end that connection only. Raises OSError if *tls* has no usable certificate.
+    the clear. *proxies*: whose connections begin with a PROXY header.
+    Errors of a session are logged and end that connection only. Raises OSError if *tls* has no usable certificate.
     """
     if tls is not None:
         tls.context()
-    listener = Listener(sock, session, tls=tls, limits=limits, tasks=tasks, refuse=refuse, handshake_s=handshake_s)
+    listener = Listener(
+        sock, session, tls=tls, limits=limits, tasks=tasks, refuse=refuse, handshake_s=handshake_s, proxies=proxies
+    )
     listener.start()
     return listener

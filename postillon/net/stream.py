@@ -22,6 +22,7 @@ from .peer import PeerCredentials, credentials, endpoint, has_arrived
 from .tls import SHUTDOWN_S, check_alpn, cut_buffers, shown_chain
 
 if TYPE_CHECKING:
+    from ..protocols.proxy import Endpoints
     from ..seams import Waker
 
 SLICE = 64 * 1024
@@ -376,6 +377,12 @@ class Stream(asyncio.Protocol):
         self._attach(cast(asyncio.Transport, transport))
         self.peer, self.peer_port = endpoint(transport.get_extra_info("peername"))
         self.local, self.local_port = endpoint(transport.get_extra_info("sockname"))
+
+    def introduce(self, endpoints: Endpoints) -> None:
+        """A trusted proxy has said who is connected: to everybody who asks, it is as if they were connected to us."""
+        self.peer, self.peer_port = endpoints.source, endpoints.source_port
+        if endpoints.destination:
+            self.local, self.local_port = endpoints.destination, endpoints.destination_port
 
     def _attach(self, transport: asyncio.Transport) -> None:
         self._transport = transport

@@ -95,3 +95,14 @@ def test_a_file_that_is_not_there_is_a_config_error(tmp_path):
 
     with pytest.raises(ConfigError, match="cannot be read"):
         load(str(tmp_path / "none.toml"))
+
+
+def test_whom_we_trust_is_told_by_networks():
+    config = parse(GOOD + '[trusted]\nxclient = ["192.0.2.1"]\n[trusted.proxies]\nimaps = ["10.0.0.0/8", "2001:db8::/32"]\n')
+    assert config.trusted.proxies["imaps"] == ("10.0.0.0/8", "2001:db8::/32")
+    (mistake,) = mistakes(GOOD + '[trusted.proxies]\nsmtp = ["10.0.0.1/8"]\n')
+    assert mistake.line == 4 and "not a network" in mistake.text
+    (mistake,) = mistakes(GOOD + '[trusted.proxies]\nsmpt = ["10.0.0.1"]\n')
+    assert mistake.line == 4 and "no service 'smpt'" in mistake.text
+    (mistake,) = mistakes(GOOD + "[listen]\nproxy = 2525\n")
+    assert mistake.line == 4 and "nobody could connect" in mistake.text
