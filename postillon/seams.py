@@ -15,8 +15,10 @@ from .model.address import Address
 from .model.envelope import Client, Envelope
 from .model.ids import AccountId, BlobId, ModSeq
 from .model.queue import Outcome
+from .model.verdict import Opinion
 
 T = TypeVar("T")
+X = TypeVar("X", contravariant=True)
 Row = tuple[Any, ...]
 
 
@@ -267,6 +269,25 @@ class SearchIndex(Protocol):
     async def in_body(self, needle: str, among: set[int], breathe: Callable[[], Awaitable[Any]]) -> set[int]:
         """Those with *needle* in the text."""
         ...
+
+
+class Filter(Protocol[X]):
+    """Examines a message that has come whole, before it is answered. *X* is `filters.examined.Examined`.
+
+    It runs beside the other filters, within a time limit. An exception or the limit means a finding, never a lost message.
+    """
+
+    @property
+    def name(self) -> str:
+        """As in the configuration, the log and records."""
+        ...
+
+    @property
+    def is_local(self) -> bool:
+        """It asks nobody but our own store: it runs once it is known who sent the message, one such filter after the other."""
+        ...
+
+    async def examine(self, examined: X) -> Opinion: ...
 
 
 class Transport(Protocol):

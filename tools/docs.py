@@ -111,6 +111,8 @@ def check_settings() -> Iterator[str]:
         default, told = known[name], rows[name].strip("`")
         if isinstance(default, Size):
             is_right = Size.parse(told.strip('"')) == default
+        elif isinstance(default, float):
+            is_right = told == f"{default:g}"
         elif isinstance(default, int):
             is_right = told == str(default).lower()
         else:  # an empty text and what has no default are told in words

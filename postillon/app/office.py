@@ -21,6 +21,7 @@ from ..config import Route as RouteSettings
 from ..flow.authenticate import AuthenticationSettings, Authenticator
 from ..flow.bounce import Reporter
 from ..flow.deliver import Deliverer, FlowSettings
+from ..flow.judgement import Judge
 from ..flow.outbound import Outbound
 from ..flow.receive import Receiver
 from ..flow.retry import RetrySchedule
@@ -52,6 +53,7 @@ from ..workers.janitor import Janitor
 from ..workers.queue import QueueSettings, QueueWorker
 from .data import Opened
 from .dkim import DkimKeys
+from .filters import Parts, judge_settings, make_filters
 from .resolver import make_resolver
 from .tls import chains
 
@@ -181,6 +183,12 @@ def _receiver(
         keys=keys.signing,
     )
     has_dns = config.development is None or bool(config.dns.servers)
+    judge = Judge(
+        authenticator=authenticator if has_dns else None,
+        hostname=config.hostname,
+        filters=make_filters(Parts(config, data, resolver)),
+        settings=judge_settings(config.filters),
+    )
     return Receiver(
         store=data.store,
         directory=data.directory,
@@ -188,7 +196,7 @@ def _receiver(
         deliverer=deliverer,
         clock=data.clock,
         settings=flow,
-        authenticator=authenticator if has_dns else None,
+        judge=judge,
     )
 
 

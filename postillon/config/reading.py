@@ -163,7 +163,7 @@ def _matching(tree: Any, pattern: tuple[str, ...], where: tuple[str, ...]) -> li
 def _senseless(tree: dict[str, Any]) -> list[Found]:
     """What has the right type and still cannot be meant."""
     config: Config = _convert(tree, Config)
-    return [*_senseless_places(config), *_senseless_network(config), *_senseless_times(config)]
+    return [*_senseless_places(config), *_senseless_network(config), *_senseless_times(config), *_senseless_filters(config)]
 
 
 def _senseless_places(config: Config) -> Iterator[Found]:
@@ -234,6 +234,15 @@ def _senseless_times(config: Config) -> Iterator[Found]:
             value = getattr(table, name, None)
             if value is not None and not least <= value <= 366 * 86400:
                 yield (*where, name), f"`{'.'.join((*where, name))}`: {value} is no sensible number of seconds"
+
+
+def _senseless_filters(config: Config) -> Iterator[Found]:
+    filters = config.filters
+    if not filters.tag <= filters.junk <= filters.refuse:
+        yield ("filters",), "`filters`: `tag`, `junk` and `refuse` must not become smaller in this order"
+    for name in ("time", "total_time"):
+        if not 1 <= getattr(filters, name) <= 300:
+            yield ("filters", name), f"`filters.{name}`: {getattr(filters, name)} is not between 1 and 300 seconds"
 
 
 def _is_ip(text: str) -> bool:

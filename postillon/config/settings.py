@@ -155,6 +155,28 @@ class Authentication:
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """What is thought of incoming mail by its content, and what follows."""
+
+    order: tuple[str, ...] = ()
+    """The checks by name, in the order in which their findings are told; empty: all that need no setting of their own."""
+    off: tuple[str, ...] = ()
+    """Checks that are left out."""
+    tag: float = 3.0
+    """From this score on the reasons are told in the header."""
+    junk: float = 6.0
+    """From this score on a message is filed as junk."""
+    refuse: float = 15.0
+    """From this score on it is refused in the dialogue."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """By the code of a finding: the score that it has here."""
+    time: int = 10
+    """Seconds that one check may take."""
+    total_time: int = 30
+    """Seconds that all of them may take."""
+
+
+@dataclass(frozen=True, slots=True)
 class Development:
     """What only `postillon dev` sets; there are no such keys in the file."""
 
@@ -189,6 +211,7 @@ class Config:
     sending: Sending = Sending()
     limits: Limits = Limits()
     authentication: Authentication = Authentication()
+    filters: Filters = Filters()
     logging: Logging = Logging()
     development: Development | None = None
 

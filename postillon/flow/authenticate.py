@@ -1,4 +1,4 @@
-"""Who sent it: what the checks of `mailauth` found becomes a header field and an opinion on what is to be done.
+"""Who sent it: what the checks of `mailauth` found becomes a header field and a vote on what is to be done.
 
 Only DMARC refuses or files as junk: the domain in From says itself what it wants done with mail that it did not send. SPF or
 DKIM alone prove too little, and trouble with DNS is never held against a message.
@@ -11,8 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..log import Log
-from ..mailauth import arc, authres
+from ..mailauth import arc
 from ..mailauth.content import Content
 from ..mailauth.dkim_sign import SigningKey
 from ..mailauth.dmarc_record import Policy
@@ -22,10 +21,7 @@ from ..model.address import Address
 from ..model.errors import Refusal
 from ..model.plan import Body
 from ..seams import Resolver
-from . import accept
-from .plan import Opinion, Wish
-
-log = Log("authenticate")
+from .plan import Vote, Wish
 
 CHUNK = 256 * 1024
 
@@ -42,20 +38,19 @@ class AuthenticationSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    opinion: Opinion
-    field: bytes = b""
+class Authenticated:
+    """What the checks found, and what follows from it alone."""
+
+    vote: Vote
+    why: str
+    """In a few words, for the log."""
+    field: bytes
     """Authentication-Results, to be put before the message."""
-    header: bytes | None = None
-    """The header section without fields that claim to be our results; None: as it was received."""
-    verdict: Verdict | None = None
-
-
-UNJUDGED = Judged(Opinion(Wish.FILE))
+    verdict: Verdict
 
 
 class Authenticator:
-    """Judges messages at the MX. *hostname* is our authserv-id."""
+    """For messages at the MX. *hostname* is our authserv-id."""
 
     def __init__(
         self,
@@ -71,10 +66,9 @@ class Authenticator:
         self._hostname = hostname
         self._settings = settings or AuthenticationSettings()
 
-    async def judge(self, incoming: Incoming, header: bytes) -> Judged:
-        """All checks of *incoming*, whose header section is *header*. Takes 20 seconds at most."""
+    async def authenticate(self, incoming: Incoming, content: Content) -> Authenticated:
+        """All checks of *incoming*, whose header is *content*'s. Takes 20 seconds at most."""
         client, sender = incoming.client, incoming.envelope.sender
-        content = await _content(incoming.body, header)
         verdict = await evaluate(
             content,
             client=client.address,
@@ -85,66 +79,55 @@ class Authenticator:
             now=incoming.at,
             lot=_lot(incoming.body),
         )
-        opinion, why = self._opinion(verdict)
-        _note(incoming, verdict, opinion, why)
-        return Judged(
-            opinion,
-            field_of(verdict, client.address, self._hostname),
-            authres.without_forged(header, content.named(b"authentication-results"), self._hostname),
-            verdict,
-        )
+        vote, why = self._vote(verdict)
+        return Authenticated(vote, why, field_of(verdict, client.address, self._hostname), verdict)
 
-    async def seal(self, incoming: Incoming, header: bytes, judged: Judged) -> bytes:
+    async def seal(self, incoming: Incoming, header: bytes, kept: bytes | None, verdict: Verdict) -> bytes:
         """ARC fields (RFC 8617) that vouch, towards where *incoming* is handed on, for what we found; maybe none.
+
+        *header* is as it was received, *kept* what is left of it if fields were left out.
 
         The seal is of the domain whose address leads elsewhere, if it has an RSA key.
         """
         domains = dict.fromkeys(one.recipient.address.domain for one in incoming.accepted if one.remote)
         keys = [key for domain in domains for key in (self._keys(domain) if self._keys else ())]
         key = next((key for key in keys if key.algorithm == "rsa-sha256"), None)
-        if key is None or judged.verdict is None:
+        if key is None:
             return b""
         return await asyncio.to_thread(
             arc.seal,
-            header if judged.header is None else judged.header,
+            header if kept is None else kept,
             body_chunks(incoming.body, len(header)),
             key,
             incoming.at,
-            judged.verdict.arc,
+            verdict.arc,
             self._hostname,
-            outcomes(judged.verdict, incoming.client.address),
+            outcomes(verdict, incoming.client.address),
         )
 
-    def _opinion(self, verdict: Verdict) -> tuple[Opinion, str]:
+    def _vote(self, verdict: Verdict) -> tuple[Vote, str]:
         """What is to be done, and why in a few words for the log."""
         if not self._settings.enforce:
-            return Opinion(Wish.FILE), "not enforced"
+            return Vote(Wish.FILE), "not enforced"
         authors = verdict.authors
         if authors.fields > 1:
             # RFC 5322 §3.6: there is one. Which of several a reader sees is anybody's guess, and so is whom it was checked for.
             return _refused("The message has more than one From field"), "several From fields"
         forwarder = passed_by(verdict, self._settings.trusted_sealers)
         if verdict.policy is not Policy.NONE and forwarder:
-            return Opinion(Wish.FILE), f"vouched for by {forwarder}"
+            return Vote(Wish.FILE), f"vouched for by {forwarder}"
         if verdict.policy is Policy.REJECT:
             domain = next(one.domain for one in verdict.dmarc if one.applied is Policy.REJECT)
             return _refused(f"{domain} wants mail refused that it did not send (DMARC): neither SPF nor DKIM proves it"), "DMARC"
         if verdict.policy is Policy.QUARANTINE:
-            return Opinion(Wish.JUNK), "DMARC"
+            return Vote(Wish.JUNK), "DMARC"
         if authors.is_bad or len(authors.domains) > MAX_AUTHOR_DOMAINS:
-            return Opinion(Wish.JUNK), "From cannot be judged"
-        return Opinion(Wish.FILE), ""
+            return Vote(Wish.JUNK), "From cannot be judged"
+        return Vote(Wish.FILE), ""
 
 
-async def _content(body: Body, header: bytes) -> Content:
-    def make() -> Content:
-        return Content(header, body_chunks(body, len(header)), is_large=body.data is None)
-
-    return make() if len(header) <= accept.PREPARE_ON_LOOP else await asyncio.to_thread(make)
-
-
-def _refused(text: str) -> Opinion:
-    return Opinion(Wish.REFUSE_SPAM, Refusal(text, status="5.7.1"))
+def _refused(text: str) -> Vote:
+    return Vote(Wish.REFUSE_SPAM, Refusal(text, status="5.7.1"))
 
 
 def _unquoted(address: Address) -> str:
@@ -154,21 +137,6 @@ def _unquoted(address: Address) -> str:
 def _lot(body: Body) -> int:
     """0 to 99 for DMARC's `pct`: drawn by the message, so that it draws the same when it is sent again."""
     return int.from_bytes(hashlib.sha256(body.sha256 + b"pct").digest()[:4], "big") % 100
-
-
-def _note(incoming: Incoming, verdict: Verdict, opinion: Opinion, why: str) -> None:
-    log.info(
-        "message judged",
-        session=incoming.client.session,
-        message=accept.message_name(incoming),
-        spf=verdict.spf.result.value,
-        dkim=",".join(f"{one.result.value}:{one.domain}" for one in verdict.dkim) or "none",
-        dmarc=",".join(f"{one.result.value}:{one.domain}" for one in verdict.dmarc) or "none",
-        arc=verdict.arc.result.value,
-        wish=opinion.wish.value,
-        why=why or "-",
-        **({"findings": "; ".join(verdict.findings)} if verdict.findings else {}),
-    )
 
 
 def body_chunks(body: Body, start: int) -> Callable[[], Iterable[bytes]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..message import dsn
 from ..message.octets import Octets
@@ -19,10 +19,11 @@ from ..model.queue import OutcomeKind as Kind
 from ..seams import Clock, Directory
 from ..storage.store import Rope, Store
 from .bounce import FILED, About, Reporter, wants_success
-from .plan import Fate
+from .plan import Fate, Fates
 
 LOCAL = "local"
 """The queue destination of copies that are filed here later."""
+_ROLES = {Fate.FILE: "inbox", Fate.JUNK: "junk", Fate.QUARANTINE: "junk"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ class Copies:
 
     filed: Octets
     handed_on: Octets
+    personal: Mapping[AccountId, Octets] = field(default_factory=dict)
+    """As filed for those accounts whose copy differs."""
+
+    def of(self, account: AccountId) -> Octets:
+        return self.personal.get(account, self.filed)
 
 
 class Deliverer:
@@ -81,21 +87,16 @@ class Deliverer:
         self,
         envelope: Envelope,
         accepted: Sequence[Accepted],
-        fates: Sequence[Fate],
+        fates: Fates,
         copies: Copies,
         sender_account: AccountId | None,
     ) -> tuple[File | Enqueue, ...]:
         """One copy for each account however many recipients lead to it, one duty for each foreign recipient."""
-        fate_of: dict[AccountId, Fate] = {}
-        for one, fate in zip(accepted, fates, strict=True):
-            for account in one.accounts:
-                if fate_of.get(account, Fate.DISCARD) is Fate.DISCARD:
-                    fate_of[account] = fate
-        filing = [(account, fate) for account, fate in fate_of.items() if fate in (Fate.FILE, Fate.JUNK)]
-        later = [account for account, fate in fate_of.items() if fate is Fate.QUEUE]
+        filing = [(account, fate) for account, fate in fates.accounts.items() if fate in _ROLES]
+        later = [account for account, fate in fates.accounts.items() if fate is Fate.QUEUE]
         later += [account for account, _ in filing[self._settings.copies_at_once :]]
         files = [
-            File(account, copies.filed.encode(), copies.filed.size, role="junk" if fate is Fate.JUNK else "inbox")
+            File(account, copies.of(account).encode(), copies.of(account).size, role=_ROLES[fate])
             for account, fate in filing[: self._settings.copies_at_once]
         ]
         queued = list(self._remote(envelope, accepted, fates, copies, sender_account))
@@ -107,14 +108,14 @@ class Deliverer:
         return (*files, *queued)
 
     async def reports(
-        self, about: About, accepted: Sequence[Accepted], fates: Sequence[Fate], items: Sequence[File | Enqueue]
+        self, about: About, accepted: Sequence[Accepted], fates: Fates, items: Sequence[File | Enqueue]
     ) -> tuple[Plan, ...]:
         """What the sender is told at once, in the same commit: delivered, or expanded (RFC 3461 §5.2.7). Raises Refusal."""
         filed = {item.account for item in items if isinstance(item, File)}
         reported = []
-        for one, fate in zip(accepted, fates, strict=True):
+        for one in accepted:
             # What we take for junk is not worth confirming: its sender is likely to be forged.
-            if fate not in (Fate.FILE, Fate.QUEUE) or not wants_success(about.envelope, one.recipient):
+            if fates.of(one) not in (Fate.FILE, Fate.QUEUE) or not wants_success(about.envelope, one.recipient):
                 continue
             if _is_expanded(one) or (one.accounts and one.accounts[0] in filed):
                 reported.append(dsn.Reported(one.recipient, FILED, is_expanded=_is_expanded(one)))
@@ -127,14 +128,14 @@ class Deliverer:
         self,
         envelope: Envelope,
         accepted: Sequence[Accepted],
-        fates: Sequence[Fate],
+        fates: Fates,
         copies: Copies,
         sender_account: AccountId | None,
     ) -> Iterable[Enqueue]:
         recipients: dict[str, Recipient] = {}
-        for one, fate in zip(accepted, fates, strict=True):
-            if fate is Fate.DISCARD:
-                continue
+        if fates.remote is Fate.DISCARD:
+            return
+        for one in accepted:
             for target in one.remote:
                 recipients.setdefault(target.key, _handed_on(_wishes(one), target))
         if recipients:

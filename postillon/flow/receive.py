@@ -15,11 +15,11 @@ from ..model.plan import Plan, Receipt
 from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
 from . import accept
-from .authenticate import UNJUDGED, Authenticator
 from .bounce import About
 from .deliver import Copies, Deliverer, FlowSettings
 from .judge import judge_sender
-from .plan import decide
+from .judgement import UNJUDGED, Judge, Judgement
+from .plan import decide_all
 
 log = Log("receive")
 
@@ -36,7 +36,7 @@ class Receiver:
         deliverer: Deliverer,
         clock: Clock,
         settings: FlowSettings,
-        authenticator: Authenticator | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -44,7 +44,7 @@ class Receiver:
         self._deliverer = deliverer
         self._clock = clock
         self._settings = settings
-        self._authenticator = authenticator
+        self._judge = judge
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL. Raises Refusal."""
@@ -75,23 +75,15 @@ class Receiver:
         started = time.monotonic()
         header = accept.header_octets(incoming.body)
         accept.check_hops(header)
-        judged = await self._authenticator.judge(incoming, header) if self._authenticator else UNJUDGED
-        fates = decide([judged.opinion] * len(incoming.accepted))
-        trace = judged.field + received_field(incoming, self._settings.hostname)
-        whole = Octets.whole(incoming.body.size)
-        if judged.header is not None:
-            whole = Octets.of(judged.header, (len(header), incoming.body.size))
-        handed_on = whole.with_prefix(trace)
-        filed = handed_on.with_prefix(return_path(incoming.envelope.sender))
-        if self._authenticator is not None and any(one.remote for one in incoming.accepted):
-            handed_on = handed_on.with_prefix(await self._authenticator.seal(incoming, header, judged))
-        copies = Copies(filed, handed_on)
+        judged = await self._judge.judge(incoming, header) if self._judge else UNJUDGED
+        fates = decide_all(incoming.accepted, judged.vote)
+        copies = await self._copies(incoming, header, judged)
         items = await self._deliverer.items(
             accept.with_tls_wish(incoming.envelope, header), incoming.accepted, fates, copies, None
         )
         plan = Plan(
             body=incoming.body,
-            prepared=await accept.prepared(incoming.body, judged.header, len(header)),
+            prepared=await accept.prepared(incoming.body, judged.filed_header, len(header)),
             received=incoming.at,
             items=items,
             accept_key=accept.accept_key(incoming.client.address, incoming.envelope, incoming.body),
@@ -100,6 +92,21 @@ class Receiver:
         receipt = await self._store.commit(plan)
         note_accepted(incoming, receipt, started)
         return receipt
+
+    async def _copies(self, incoming: Incoming, header: bytes, judged: Judgement) -> Copies:
+        """The ropes: our fields in front, then the octets received without the fields that must not go in."""
+        trace = judged.results_field + received_field(incoming, self._settings.hostname)
+
+        def rope(kept: bytes | None) -> Octets:
+            size = incoming.body.size
+            return Octets.whole(size) if kept is None else Octets.of(kept, (len(header), size))
+
+        handed_on, filed = rope(judged.header).with_prefix(trace), rope(judged.filed_header)
+        if self._judge is not None and any(one.remote for one in incoming.accepted):
+            handed_on = handed_on.with_prefix(await self._judge.seal(incoming, header, judged))
+        path = return_path(incoming.envelope.sender)
+        personal = {account: filed.with_prefix(path + trace + fields) for account, fields in judged.personal_fields.items()}
+        return Copies(filed.with_prefix(path + trace + judged.spam_fields), handed_on, personal)
 
     def confirm(self, incoming: Incoming) -> None:
         """The peer has heard our 250."""

@@ -20,7 +20,7 @@ from ..storage.store import Store
 from . import accept
 from .complete import Completed, complete
 from .deliver import Copies, Deliverer, FlowSettings
-from .plan import Opinion, Wish, decide
+from .plan import filed_everywhere
 from .receive import about, check_local, note_accepted, received_field
 from .sign import Signer
 
@@ -77,7 +77,7 @@ class Submitter:
         started = time.monotonic()
         client = incoming.client
         edited = await self._edited(incoming)
-        fates = decide([Opinion(Wish.FILE)] * len(incoming.accepted))
+        fates = filed_everywhere(incoming.accepted)
         # What stands in the blob from the body on is the message's; its header is ours, written out in the rope.
         completed = Octets.of(edited.header, (edited.body_start, incoming.body.size))
         handed_on = completed.with_prefix(received_field(incoming, self._settings.hostname))

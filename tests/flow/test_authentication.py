@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from postillon.flow.authenticate import AuthenticationSettings, Authenticator
+from postillon.flow.judgement import Judge
 from postillon.flow.receive import Receiver
 from postillon.flow.sign import Signer
 from postillon.flow.submit import Submitter
@@ -47,7 +48,7 @@ def guarded(office: Office, **settings: Any) -> Office:
         deliverer=office.deliverer,
         clock=office.clock,
         settings=SETTINGS,
-        authenticator=authenticator,
+        judge=Judge(authenticator=authenticator, hostname=NAME),
     )
     return replace(office, receiver=receiver)
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from postillon.flow.plan import Fate, Opinion, Wish, decide
 from postillon.message.part import decode_structure
 from postillon.message.prepare import unpack_overview
 from postillon.model.account import SERVER
@@ -179,32 +178,3 @@ async def test_without_a_way_out_foreign_recipients_are_refused_in_the_dialogue(
     await office.submitter.recipient(office.client, Envelope(None), Recipient(Address.parse("x@routed.test")))
     with refused("5.7.1"):
         await office.submitter.recipient(office.client, Envelope(None), Recipient(Address.parse("x@elsewhere.test")))
-
-
-# --- one answer for many recipients --------------------------------------------------------------------------------
-
-SPAM = Opinion(Wish.REFUSE_SPAM, Refusal("spam", status="5.7.1"))
-RULE = Opinion(Wish.REFUSE_RULE, Refusal("no", status="5.7.1"))
-LATER = Opinion(Wish.LATER, Refusal("later", status="4.3.0"))
-KEEP, JUNK, DISCARD = Opinion(Wish.FILE), Opinion(Wish.JUNK), Opinion(Wish.DISCARD)
-
-
-@pytest.mark.parametrize(
-    ("opinions", "fates"),
-    [
-        ([KEEP, JUNK, DISCARD], [Fate.FILE, Fate.JUNK, Fate.DISCARD]),
-        ([KEEP, SPAM], [Fate.FILE, Fate.JUNK]),
-        ([KEEP, RULE], [Fate.FILE, Fate.DISCARD]),
-        ([KEEP, LATER], [Fate.FILE, Fate.QUEUE]),
-        ([DISCARD, SPAM], [Fate.DISCARD, Fate.JUNK]),
-        ([DISCARD], [Fate.DISCARD]),
-    ],
-)
-def test_a_mixed_result_is_accepted(opinions: list[Opinion], fates: list[Fate]):
-    assert list(decide(opinions)) == fates
-
-
-@pytest.mark.parametrize(("opinions", "status"), [([SPAM, RULE], "5.7.1"), ([SPAM, LATER], "4.3.0"), ([LATER], "4.3.0")])
-def test_only_if_everybody_refuses_is_the_message_refused(opinions: list[Opinion], status: str):
-    with refused(status):
-        decide(opinions)

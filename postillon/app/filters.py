@@ -1,0 +1,47 @@
+"""The checks by name, made from the configuration: the one place where a filter is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..config import Config
+from ..config.settings import Filters
+from ..filters.examined import Examined
+from ..flow.judgement import JudgeSettings
+from ..model.verdict import Thresholds
+from ..seams import Filter, Resolver
+from .data import Opened
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What checks are made of."""
+
+    config: Config
+    data: Opened
+    resolver: Resolver
+
+
+Make = Callable[[Parts], Filter[Examined] | None]
+"""Makes a check; None where the configuration gives it nothing to do."""
+
+KINDS: Mapping[str, Make] = {}
+"""In the order in which their findings are told."""
+
+
+def make_filters(parts: Parts) -> list[Filter[Examined]]:
+    """The checks that the configuration wants, in its order."""
+    wanted = parts.config.filters
+    names = [name for name in wanted.order or tuple(KINDS) if name not in wanted.off]
+    made = [KINDS[name](parts) for name in names]
+    return [one for one in made if one is not None]
+
+
+def judge_settings(wanted: Filters) -> JudgeSettings:
+    return JudgeSettings(
+        thresholds=Thresholds(wanted.tag, wanted.junk, wanted.refuse),
+        scores=wanted.scores,
+        time_s=float(wanted.time),
+        total_s=float(wanted.total_time),
+    )
