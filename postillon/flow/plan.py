@@ -95,7 +95,7 @@ def decide_all(accepted: Sequence[Accepted], vote: Callable[[AccountId | None], 
     """The fates of a message. *vote* says what an account wants; None are the addresses elsewhere. Raises Refusal."""
     accounts = list(dict.fromkeys(account for one in accepted for account in one.accounts))
     has_remote = any(one.remote or not one.accounts for one in accepted)
-    found = decide([vote(account) for account in accounts] + [vote(None)] * has_remote)
+    found = decide([vote(account) for account in (*accounts, None)[: len(accounts) + has_remote]])
     return Fates(dict(zip(accounts, found, strict=False)), found[-1] if has_remote else Fate.FILE)
 
 
