@@ -136,6 +136,7 @@ async def opened(
             workers=workers,
             space=Space(str(layout.root)),
             index=index,
+            keeps_records=config.records.keep_days > 0,
         )
         limiter = Limiter(side, clock, LimiterSettings(loopback_exempt=config.development is not None))
         directory = LocalDirectory(

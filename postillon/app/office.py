@@ -158,7 +158,7 @@ def compose(spec: Spec, data: Opened) -> Office:
 
     transport = _transport(config, data, resolver)
     queue = _queue(config, data, reporter, deliverer, transport)
-    janitor = Janitor((data.store.clean, data.limiter.prune))
+    janitor = Janitor((data.store.clean, data.limiter.prune, lambda: data.store.prune_records(config.records.keep_days * 86400)))
     data.store.space.on_pressed = janitor.press
     office = Office(
         ports=_ports(config, data, _receiver(config, data, resolver, deliverer, flow, keys), submitter(data.directory)),
@@ -206,7 +206,13 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
     clear_allowed = config.development is not None
     smtp = SmtpSettings(hostname=config.hostname, limits=SmtpLimits(size=config.limits.message_size))
     mx = MxServer(
-        path=receiver, spool=data.store.spool, clock=data.clock, session_id=data.ids.session, tls=smtp_tls, settings=smtp
+        path=receiver,
+        spool=data.store.spool,
+        clock=data.clock,
+        session_id=data.ids.session,
+        tls=smtp_tls,
+        settings=smtp,
+        note=data.store.note,
     )
     submission = SubmissionServer(
         path=submitter,
@@ -217,6 +223,7 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
         bus=data.bus,
         tls=smtp_tls,
         settings=SmtpSettings(hostname=smtp.hostname, limits=smtp.limits, plaintext_login_allowed=clear_allowed),
+        note=data.store.note,
     )
     imap = ImapServer(
         store=data.store,

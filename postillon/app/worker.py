@@ -30,6 +30,7 @@ from .office import Office, compose
 GRACE_S = 2.0
 """For commands under way when we are told to stop."""
 CONFIRM_S = 0.5
+RECORD_S = 1.0
 MAX_DIRECTORY = 90
 """Octets; a Unix socket's address holds 107."""
 LEVELS = {"debug": logs.DEBUG, "info": logs.INFO, "warning": logs.WARNING, "error": logs.ERROR}
@@ -110,6 +111,7 @@ async def _serve(spec: Spec, line: Lifeline) -> None:
             await data.store.void_former()
             await _run(spec, line, data, stopping)
             await data.store.flush_confirmed()
+            await data.store.flush_notes()
     finally:
         await bus.close()
 
@@ -134,7 +136,7 @@ async def _run(spec: Spec, line: Lifeline, data: Opened, stopping: asyncio.Event
         running = [tasks.create_task(office.queue.run()), tasks.create_task(office.janitor.run())]
         if office.indexer is not None:
             running.append(tasks.create_task(office.indexer.run()))
-        running.append(tasks.create_task(_note_confirmed(data.store)))
+        running += [tasks.create_task(_note_confirmed(data.store)), tasks.create_task(_write_records(data.store))]
         running.append(tasks.create_task(line.beat(lambda: _lock_held_s(data))))
         line.tell(ready=True)
         log.debug("worker serves", slot=spec.slot, generation=spec.generation, pid=os.getpid())
@@ -148,6 +150,14 @@ async def _note_confirmed(store: Store) -> None:
         await asyncio.sleep(CONFIRM_S)
         with contextlib.suppress(Refusal):
             await store.flush_confirmed()
+
+
+async def _write_records(store: Store) -> None:
+    """What was noted is written a second later at most, much at once."""
+    while True:
+        await asyncio.sleep(RECORD_S)
+        with contextlib.suppress(Refusal):
+            await store.flush_notes()
 
 
 def _lock_held_s(data: Opened) -> float:

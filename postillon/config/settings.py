@@ -145,6 +145,14 @@ class Logging:
 
 
 @dataclass(frozen=True, slots=True)
+class Records:
+    """What is written down about each message's way, for `postillon trace`."""
+
+    keep_days: int = 30
+    """0: nothing is written down."""
+
+
+@dataclass(frozen=True, slots=True)
 class Authentication:
     """What is done about the sender of incoming mail."""
 
@@ -213,6 +221,7 @@ class Config:
     authentication: Authentication = Authentication()
     filters: Filters = Filters()
     logging: Logging = Logging()
+    records: Records = Records()
     development: Development | None = None
 
 

@@ -25,6 +25,7 @@ from ..model.queue import Outcome, OutcomeKind, QueueEntry
 from ..seams import Clock, Directory, FindKind
 from ..storage.ids import IdSource
 from ..storage.store import Rope, Store
+from . import records
 from .report_words import Lost, delay_words, explanation, success_words
 from .sign import Signer
 
@@ -175,6 +176,7 @@ class Reporter:
             prepared=prepare(return_path(None) + octets, len(octets)) if files else None,
             received=now,
             items=(*files, *([self._enqueue(about.envelope, octets, signed, away, now)] if away else [])),
+            trail=records.report_made(about.name, sender, now),
         )
 
     def _enqueue(self, about: Envelope, octets: bytes, rope: Octets, away: Sequence[Address], now: int) -> Enqueue:

@@ -64,6 +64,8 @@ class Judgement:
     """Findings that hold for one account only, besides *findings*."""
     score: float = 0.0
     """The sum of *findings*."""
+    why: str = ""
+    """What decided where the scores did not, in a few words."""
     edits: tuple[Edits, ...] = ()
 
     def vote(self, account: AccountId | None) -> Vote:
@@ -188,6 +190,7 @@ class Judge:
             findings=findings,
             personal=personal,
             score=_sum(findings),
+            why=known.why if known else "",
             edits=tuple(opinion.edits for opinion in opinions if opinion.edits is not None),
         )
 

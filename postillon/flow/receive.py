@@ -10,16 +10,16 @@ from ..message.octets import Octets
 from ..message.trace import received, return_path
 from ..model.address import Address
 from ..model.envelope import Accepted, Client, Envelope, Recipient
-from ..model.errors import NotFound, NotPermitted, OverQuota
+from ..model.errors import NotFound, NotPermitted, OverQuota, Refusal
 from ..model.plan import Plan, Receipt
 from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
-from . import accept
+from . import accept, records
 from .bounce import About
 from .deliver import Copies, Deliverer, FlowSettings
 from .judge import judge_sender
 from .judgement import UNJUDGED, Judge, Judgement
-from .plan import decide_all
+from .plan import Fate, decide_all
 
 log = Log("receive")
 
@@ -76,16 +76,18 @@ class Receiver:
         header = accept.header_octets(incoming.body)
         accept.check_hops(header)
         judged = await self._judge.judge(incoming, header) if self._judge else UNJUDGED
-        fates = decide_all(incoming.accepted, judged.vote)
+        fates = self._decide(incoming, judged)
         copies = await self._copies(incoming, header, judged)
         items = await self._deliverer.items(
             accept.with_tls_wish(incoming.envelope, header), incoming.accepted, fates, copies, None
         )
+        prepared = await accept.prepared(incoming.body, judged.filed_header, len(header))
         plan = Plan(
             body=incoming.body,
-            prepared=await accept.prepared(incoming.body, judged.filed_header, len(header)),
+            prepared=prepared,
             received=incoming.at,
             items=items,
+            trail=records.trail(incoming, prepared.message_id, *records.judgement(incoming, judged)),
             accept_key=accept.accept_key(incoming.client.address, incoming.envelope, incoming.body),
             along=await self._deliverer.reports(about(incoming, header), incoming.accepted, fates, items),
         )
@@ -107,6 +109,15 @@ class Receiver:
         path = return_path(incoming.envelope.sender)
         personal = {account: filed.with_prefix(path + trace + fields) for account, fields in judged.personal_fields.items()}
         return Copies(filed.with_prefix(path + trace + judged.spam_fields), handed_on, personal)
+
+    def _decide(self, incoming: Incoming, judged: Judgement) -> tuple[Fate, ...]:
+        """A fate for each recipient. Raises Refusal; what was found stands in the records all the same."""
+        try:
+            return decide_all(incoming.accepted, judged.vote)
+        except Refusal:
+            for record in records.judgement(incoming, judged):
+                self._store.note(record, (incoming.client.session,), incoming.body.blob)
+            raise
 
     def confirm(self, incoming: Incoming) -> None:
         """The peer has heard our 250."""

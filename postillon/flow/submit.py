@@ -17,7 +17,7 @@ from ..model.plan import Plan, Receipt
 from ..seams import Clock, Directory, FindKind
 from ..storage.ids import IdSource
 from ..storage.store import Store
-from . import accept
+from . import accept, records
 from .complete import Completed, complete
 from .deliver import Copies, Deliverer, FlowSettings
 from .plan import filed_everywhere
@@ -89,11 +89,13 @@ class Submitter:
         copies = Copies(filed, handed_on)
         envelope = accept.with_tls_wish(incoming.envelope, edited.header)
         items = await self._deliverer.items(envelope, incoming.accepted, fates, copies, client.account)
+        prepared = await accept.prepared(incoming.body, edited.header, edited.body_start)
         plan = Plan(
             body=incoming.body,
-            prepared=await accept.prepared(incoming.body, edited.header, edited.body_start),
+            prepared=prepared,
             received=incoming.at,
             items=items,
+            trail=records.trail(incoming, prepared.message_id),
             accept_key=accept.accept_key(client.login or client.address, incoming.envelope, incoming.body),
             along=await self._deliverer.reports(about(incoming, edited.header), incoming.accepted, fates, items),
         )

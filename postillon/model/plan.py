@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .envelope import Envelope
 from .ids import AccountId, BlobId, EmailId, MailboxId, QueueId, Uid
+from .record import Trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class Plan:
     """Hash over peer, envelope and body, to recognise a message that was sent again after a lost 250; empty: never."""
     along: tuple[Plan, ...] = ()
     """Reports about it, made true in the same transaction; not once more if it had been accepted before."""
+    trail: Trail | None = None
+    """What is written down about it; where it was filed and queued is added by the commit."""
 
 
 @dataclass(frozen=True, slots=True)

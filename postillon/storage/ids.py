@@ -31,3 +31,13 @@ class IdSource:
     def session() -> str:
         """An id for a connection in the log: 12 letters and digits."""
         return secrets.token_hex(6)
+
+
+def second_of(made: int) -> int:
+    """When an id was made, epoch seconds."""
+    return ((made >> 22) + _EPOCH_MS) // 1000
+
+
+def first_id_at(second: int) -> int:
+    """No id that was made before *second* is as high as this; 0 for times before there were any."""
+    return max(second * 1000 - _EPOCH_MS, 0) << 22

@@ -14,11 +14,13 @@ from typing import Protocol
 
 from ..flow.deliver import LOCAL
 from ..flow.outbound import Outbound, Settlement
+from ..flow.records import attempt
 from ..flow.retry import waits
 from ..log import Log
 from ..model.errors import Refusal
 from ..model.plan import Plan
 from ..model.queue import Outcome, QueueEntry
+from ..model.record import Record
 from ..relay.replies import Cause, cause_of
 from ..seams import QUEUE_TOPIC, Bus, Clock
 from .concurrency import ConcurrencySettings, Destination, Group
@@ -43,6 +45,7 @@ class Queue(Protocol):
         next_try: int | None = None,
         delay_reported: bool = False,
         report: Plan | None = None,
+        record: Record | None = None,
     ) -> bool: ...
     async def next_due(self) -> int | None: ...
 
@@ -305,6 +308,7 @@ class QueueWorker:
         if settlement.is_settled:
             return
         loop = asyncio.get_running_loop()
+        record = attempt(entry, outcome, settlement.next_try, self._clock.now())
         until = loop.time() + self._settings.settle_s
         wait_s = 0.1
         while True:
@@ -315,6 +319,7 @@ class QueueWorker:
                     next_try=settlement.next_try,
                     delay_reported=settlement.delay_reported,
                     report=settlement.report,
+                    record=record,
                 )
                 break
             except Refusal as refusal:

@@ -23,8 +23,8 @@ class Noting:
     inner: Database
     statements: set[str] = field(default_factory=set)
 
-    async def write(self, work: Work[T], accounts: Sequence[AccountId] = ()) -> T:
-        return await self.inner.write(lambda tx: work(NotingTx(tx, self.statements)), accounts)
+    async def write(self, work: Work[T], accounts: Sequence[AccountId] = (), *, heavy: bool = False) -> T:
+        return await self.inner.write(lambda tx: work(NotingTx(tx, self.statements)), accounts, heavy=heavy)
 
     async def read(self, work: Work[T]) -> T:
         return await self.inner.read(lambda tx: work(NotingTx(tx, self.statements)))
@@ -61,8 +61,11 @@ class NotingTx:
         self.statements.add(sql)
         self.inner.many(sql, rows)
 
-    def modseq(self, account: AccountId) -> ModSeq:
-        return self.inner.modseq(account)
+    def parts(self, table: str, column: str, ranges: Sequence[tuple[int, int, int]]) -> list[bytes | None]:
+        return self.inner.parts(table, column, ranges)
+
+    def modseq(self, account: AccountId, used: int = 0) -> ModSeq:
+        return self.inner.modseq(account, used)
 
     def wake(self, topic: int) -> None:
         self.inner.wake(topic)

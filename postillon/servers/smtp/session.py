@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
+from ...flow.records import refused
 from ...log import Log
 from ...message.incoming import Incoming
+from ...model.address import Address
 from ...model.envelope import Accepted, Client, Envelope, Recipient
 from ...model.errors import Refusal
 from ...model.plan import Body, Receipt
+from ...model.record import Record
 from ...net.stream import InjectedPlaintext, Stream
 from ...net.tls import ServerTls
 from ...protocols.smtp.events import (
@@ -44,6 +47,7 @@ from .patience import PatienceSettings
 
 log = Log("smtp")
 T = TypeVar("T")
+Note = Callable[[Record, Sequence[str], int], None]
 
 
 class MailPath(Protocol):
@@ -117,7 +121,10 @@ class SmtpServer:
         session_id: Callable[[], str],
         tls: ServerTls | None = None,
         settings: SmtpSettings | None = None,
+        note: Note = lambda record, names, trail: None,
     ) -> None:
+        """*note* writes down what was refused (`Store.note`)."""
+        self.note = note
         self.path = path
         self.spool = spool
         self.clock = clock
@@ -148,6 +155,10 @@ def reply_to(refusal: Refusal) -> Reply:
     return Reply(refusal.code, refusal.text, refusal.status)
 
 
+def as_refusal(reply: Reply) -> Refusal:
+    return Refusal(" ".join(reply.lines), status=reply.status or "5.0.0", code=reply.code)
+
+
 @dataclass(slots=True)
 class Transaction:
     """What is known of the message under way."""
@@ -158,6 +169,8 @@ class Transaction:
     spool: Spool | None = None
     fault: Reply | None = None
     """Why the octets could not be kept."""
+    blob: int = 0
+    """The message's id, once it is complete."""
 
     def discard(self) -> None:
         if self.spool is not None:
@@ -248,11 +261,14 @@ class Session(Conversation):
         self.say(Reply(220, f"{self.settings.hostname} ESMTP {self.settings.product}"))
         await self.flush()
 
-    async def grant(self, work: Awaitable[T], **facts: Any) -> T | Reply:
-        """The mail path's yes, or the reply that tells its no. *facts* are for the log."""
+    async def grant(
+        self, work: Awaitable[T], command: str, recipients: Sequence[Address] = (), by: Address | None = None, **facts: Any
+    ) -> T | Reply:
+        """The mail path's yes, or the reply that tells its no at *command*, to *recipients*. *facts* are for the log."""
         try:
             return await work
         except Refusal as refusal:
+            self.note_refused(refusal, command, recipients, by)
             self.log.info(
                 "refused", peer=self.client.address, status=refusal.status, reason=refusal.text, detail=refusal.detail, **facts
             )
@@ -260,6 +276,16 @@ class Session(Conversation):
         except Exception as error:
             self.log.error("mail path failed", exc=error, **facts)
             return INTERNAL_ERROR
+
+    def note_refused(
+        self, refusal: Refusal, command: str, recipients: Sequence[Address] = (), sender: Address | None = None
+    ) -> None:
+        """Write down, for `postillon trace`, that we said no at *command*."""
+        transaction = self.transaction
+        if transaction is not None:
+            sender = transaction.envelope.sender
+        record, names = refused(self.client, refusal, self.server.clock.now(), command, sender, recipients)
+        self.server.note(record, names, transaction.blob if transaction is not None else 0)
 
     # Commands
 
@@ -276,7 +302,9 @@ class Session(Conversation):
         if refused is not None:
             return self.answer(refused, is_error=True)
         envelope = event.envelope
-        granted = await self.grant(self.server.path.sender(self.client, envelope), sender=envelope.sender or "<>")
+        granted = await self.grant(
+            self.server.path.sender(self.client, envelope), "MAIL", by=envelope.sender, sender=envelope.sender or "<>"
+        )
         if isinstance(granted, Reply):
             return self.answer(granted, self.counts(granted))
         self._forget()
@@ -291,6 +319,8 @@ class Session(Conversation):
             envelope = transaction.envelope
             granted = await self.grant(
                 self.server.path.recipient(self.client, envelope, recipient),
+                "RCPT",
+                [recipient.address] if recipient is not None else [],
                 sender=envelope.sender or "<>",
                 recipient=recipient.address if recipient is not None else "postmaster",
             )
@@ -344,10 +374,18 @@ class Session(Conversation):
         transaction = self.current
         fault = event.refusal or transaction.fault
         if fault is not None or transaction.spool is None:
+            if fault is not None:
+                recipients = [each.recipient.address for each in transaction.accepted.values()]
+                self.note_refused(as_refusal(fault), "DATA", recipients)
             self._forget()
             self.log.info("refused", peer=self.client.address, size=event.size, reason=fault.text if fault else "")
             return self.answer(fault or INTERNAL_ERROR, event.refusal is not None)
-        done = await self.grant(self._deliver(transaction, transaction.spool), sender=transaction.envelope.sender or "<>")
+        done = await self.grant(
+            self._deliver(transaction, transaction.spool),
+            "DATA",
+            [each.recipient.address for each in transaction.accepted.values()],
+            sender=transaction.envelope.sender or "<>",
+        )
         self._forget()
         if isinstance(done, Reply):
             return self.answer(done, self.counts(done))
@@ -360,6 +398,7 @@ class Session(Conversation):
         accepted = tuple(transaction.accepted.values())
         envelope = replace(transaction.envelope, recipients=tuple(each.recipient for each in accepted))
         body = await spool.finish()
+        transaction.blob = body.blob
         incoming = Incoming(self.client, envelope, accepted, body, self.server.clock.now())
         return incoming, await self.server.path.message(incoming)
 
@@ -389,6 +428,7 @@ class Session(Conversation):
     async def _protocol_error(self, event: ProtocolError) -> None:
         if event.close:
             self.log.info("protocol error", peer=self.client.address, status=event.reply.status, reason=event.reply.text)
+            self.note_refused(as_refusal(event.reply), "connection")
             raise Hangup(event.reply)
         # A client that names too many recipients has made no mistake; it sends the message again for the others.
         self.answer(event.reply, event.reply.kind == 5)

@@ -17,7 +17,7 @@ from ...protocols.smtp.reply import Reply
 from ...protocols.smtp.server import ServerEngine
 from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory
 from .conversation import Hangup
-from .session import MailPath, Session, SmtpServer, SmtpSettings, Spool, reply_to
+from .session import MailPath, Note, Session, SmtpServer, SmtpSettings, Spool, reply_to
 
 LOGIN_FIRST = Reply(530, "Authentication required", "5.7.0")  # RFC 4954 §6
 TLS_FIRST = Reply(530, "Must issue a STARTTLS command first", "5.7.0")  # RFC 3207 §4
@@ -43,8 +43,9 @@ class SubmissionServer(SmtpServer):
         bus: Bus,
         tls: ServerTls | None = None,
         settings: SmtpSettings | None = None,
+        note: Note = lambda record, names, trail: None,
     ) -> None:
-        super().__init__(path=path, spool=spool, clock=clock, session_id=session_id, tls=tls, settings=settings)
+        super().__init__(path=path, spool=spool, clock=clock, session_id=session_id, tls=tls, settings=settings, note=note)
         self.directory = directory
         self.bus = bus
 

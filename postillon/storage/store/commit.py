@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from ...model.ids import AccountId, BlobId, EmailId
 from ...model.plan import Enqueue, File, Filed, Plan, Receipt
+from ...model.record import Record, Stage
 from ...seams import Tx
+from . import records
 from .filing import add_blob, file
 from .queue import enqueue
 
@@ -81,4 +83,33 @@ def commit(
     for along in plan.along:
         commit(tx, along, email_ids[at : at + len(along.items)], now)
         at += len(along.items)
+    if plan.trail is not None:
+        reports = [reported(each, now) for each in plan.along]
+        records.accepted(tx, plan.body.blob, plan.trail.records, (*_done(plan, filed, now), *reports), names_of(plan))
     return Receipt(plan.body.blob, tuple(filed), tuple(queued))
+
+
+def names_of(plan: Plan) -> tuple[str, ...]:
+    """The names under which the records of *plan* are found."""
+    if plan.trail is None:
+        return ()
+    return (*plan.trail.names, *(f"{item.queue_id:x}" for item in plan.items if isinstance(item, Enqueue)))
+
+
+def reported(report: Plan, now: int) -> Record:
+    """The record of *report*, for the message that it is about."""
+    return Record(Stage.REPORTED, now, {"report": f"{report.body.blob:x}"})
+
+
+def _done(plan: Plan, filed: Sequence[Filed], now: int) -> list[Record]:
+    found = [filing(one, now) for one in filed]
+    for item in plan.items:
+        if isinstance(item, Enqueue):
+            recipients = [str(recipient.address) for recipient in item.envelope.recipients]
+            facts = {"queue": f"{item.queue_id:x}", "recipients": recipients, "destinations": item.destinations}
+            found.append(Record(Stage.QUEUED, now, facts))
+    return found
+
+
+def filing(filed: Filed, now: int) -> Record:
+    return Record(Stage.FILED, now, {"account": filed.account, "mailbox": filed.mailbox, "uid": filed.uid})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ...message.octets import Octets
@@ -19,12 +19,13 @@ from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
 from ...model.mail import Changes, Email, Mailbox
 from ...model.plan import Body, File, Plan, Prepared, Receipt
 from ...model.queue import QueueEntry, QueueState, QueueTotal, QueueView
+from ...model.record import Record, Stage, Traced
 from ...seams import BlobStore, Clock, Database, Row, SearchIndex, Tx, Work
 from ..ids import IdSource
 from ..space import Space, octets_of, shrink
 from ..spool import INLINE_LIMIT, Spool
-from . import emails, janitor, mailboxes, metadata, queue
-from .commit import Acceptor, accounts_of, commit, confirm
+from . import emails, janitor, mailboxes, metadata, queue, records
+from .commit import Acceptor, accounts_of, commit, confirm, filing, names_of, reported
 from .emails import STEP, CopyResult, FlagResult, Operation
 from .filing import AppendItem, add_blob, add_email, charge, file, keyword_bits, place, take_uids
 from .mailboxes import Path
@@ -76,6 +77,7 @@ class Store:
         workers: int = 1,
         space: Space | None = None,
         index: SearchIndex | None = None,
+        keeps_records: bool = True,
     ) -> None:
         self.database = database
         self.index = index
@@ -89,6 +91,8 @@ class Store:
         self._acceptor = Acceptor(owner, is_alive)
         self._lanes = [lane for lane in range(queue.LANES) if lane % workers == slot]
         self._confirmed: list[bytes] = []
+        self._notes = records.Notes()
+        self._keeps_records = keeps_records
 
     def new_ids(self, count: int) -> tuple[int, ...]:
         return tuple(self._ids.next() for _ in range(count))
@@ -409,6 +413,8 @@ class Store:
 
     async def commit(self, plan: Plan) -> Receipt:
         """Make *plan* true, whole or not at all; durable when this returns. Raises OverQuota, NotFound, Unavailable."""
+        if not self._keeps_records:
+            plan = _unrecorded(plan)
         plans = (plan, *plan.along)
         for each in plans:
             await self._place(each.body.blob, each.body.path)
@@ -416,9 +422,18 @@ class Store:
         files, acceptor = [each.body.blob for each in plans if each.body.path], self._acceptor
         with self._confirming() as confirmed:
             receipt = await self._file(files, lambda tx: commit(tx, plan, new, now, acceptor, confirmed), accounts_of(plan))
-        if receipt.repeated and files:
-            await self._blobs.delete(files)
+        if receipt.repeated:
+            self.note(Record(Stage.REPEATED, now), (), receipt.blob)
+            if files:
+                await self._blobs.delete(files)
+        else:
+            self._name(*plans)
         return receipt
+
+    def _name(self, *plans: Plan | None) -> None:
+        for plan in plans:
+            if plan is not None and plan.trail is not None:
+                self._notes.add_names(plan.body.blob, names_of(plan))
 
     def confirm(self, accept_key: bytes) -> None:
         """The peer has heard our 250: the same message may come again and is then another one."""
@@ -483,8 +498,9 @@ class Store:
         next_try: int | None = None,
         delay_reported: bool = False,
         report: Plan | None = None,
+        record: Record | None = None,
     ) -> bool:
-        """The attempt is over: due again at *next_try*, or done with None. *report* is committed along with it.
+        """The attempt is over: due again at *next_try*, or done with None. *report* and *record* are committed along with it.
 
         False: the lease had been lost, nothing was changed and no report was made.
         """
@@ -492,17 +508,23 @@ class Store:
         new = [EmailId(i) for i in self.new_ids(len(report.items))] if report else []
         if report is not None:
             await self._place(report.body.blob, report.body.path)
+        written = self._row(record, reported(report, now) if report else None)
 
         def work(tx: Tx) -> bool:
             if next_try is None:
                 ours = queue.finish(tx, entry, now)
             else:
                 ours = queue.reschedule(tx, entry, next_try, answer, delay_reported)
+            if ours and written is not None:
+                records.record(tx, entry.blob, *written)
             if ours and report is not None:
                 commit(tx, report, new, now)
             return ours
 
-        return await self._write(work, accounts_of(report) if report else ())
+        ours = await self._write(work, accounts_of(report) if report else ())
+        if ours:
+            self._name(report)
+        return ours
 
     async def file_queued(self, entry: QueueEntry, account: AccountId, prepared: Prepared, report: Plan | None = None) -> bool:
         """File the copy that *entry* kept for *account* and settle it, with *report*, as one: it is filed exactly once.
@@ -510,6 +532,7 @@ class Store:
         False: the lease had been lost and nothing was changed. Raises NotFound.
         """
         now, email = self._clock.now(), EmailId(self._ids.next())
+        record_id, keeps = self._ids.next(), self._keeps_records
         body = Body(entry.blob, entry.blob_size, b"")
         item = File(account, entry.recipe, Octets.decode(entry.recipe, entry.blob_size).size)
         new = [EmailId(i) for i in self.new_ids(len(report.items))] if report else []
@@ -519,12 +542,18 @@ class Store:
         def work(tx: Tx) -> bool:
             if not queue.is_leased(tx, entry):
                 return False
-            file(tx, item, body, prepared, email, entry.made_at, 0, now)
+            filed = file(tx, item, body, prepared, email, entry.made_at, 0, now)
+            if keeps:
+                done = (filing(filed, now), *(() if report is None else (reported(report, now),)))
+                records.record(tx, entry.blob, record_id, records.encode(done))
             if report is not None:
                 commit(tx, report, new, now)
             return queue.finish(tx, entry, now)
 
-        return await self._write(work, tuple({account, *(accounts_of(report) if report else ())}))
+        ours = await self._write(work, tuple({account, *(accounts_of(report) if report else ())}))
+        if ours:
+            self._name(report)
+        return ours
 
     async def next_due(self) -> int | None:
         """When the earliest waiting entry is due, epoch seconds; past times are possible."""
@@ -601,12 +630,71 @@ class Store:
         """What earlier generations of this worker's slot had leased or locked is free again."""
         slot, now = self._owner >> 32, self._clock.now()
         first, last, keep = slot << 32, (slot << 32) | 0xFFFFFFFF, self._owner
+        await self._name_again()
         return await self._write(lambda tx: queue.void(tx, first, last, keep, now))
 
     async def void_all(self) -> int:
         """Before any worker runs: nothing is leased or locked."""
         now = self._clock.now()
+        await self._name_again()
         return await self._write(lambda tx: queue.void(tx, 1, (1 << 62), 0, now))
+
+    # --- records ---------------------------------------------------------------------------------------------------
+
+    def note(self, record: Record, names: Sequence[str], trail: int = 0) -> None:
+        """Write down, within a second and with others, what no commit carries; *trail* 0: about no message that we have.
+
+        *names* in the form of `name_of`. It is lost when the worker is killed meanwhile, and when there is too much of it.
+        """
+        if self._keeps_records:
+            record_id = self._ids.next()
+            self._notes.add(record_id, trail or record_id, record, names)
+
+    async def flush_notes(self) -> None:
+        """Write what waits to be written. Raises Refusal; it waits for the next time then."""
+        if not self._notes:
+            return
+        if self.space.is_stale:
+            self.space.look(await self.database.peek(octets_of))
+        rows, names = self._notes.take()
+        if self.space.is_low:
+            rows = []  # what is left on the disk is for mail
+        try:
+            await self.database.write(lambda tx: records.write(tx, rows, names), heavy=len(rows) + len(names) > LIGHT * 20)
+        except Exception:
+            self._notes.give_back(rows, names)
+            raise
+
+    async def find_records(self, text: str, since: int, until: int, limit: int = 50) -> list[Traced]:
+        """The ways of the messages that *text* names (a Message-ID, an address, an id), the latest first."""
+        await self.flush_notes()
+
+        def work(tx: Tx) -> list[Traced]:
+            return [records.traced(tx, trail) for trail in records.named(tx, text, since, until, limit)]
+
+        return await self.database.read(work)
+
+    async def prune_records(self, keep_s: int) -> int:
+        """One step of removing what is older than *keep_s*; how much. Call again until 0."""
+        before = self._clock.now() - keep_s
+        return await self._write(lambda tx: records.prune(tx, before), heavy=True)
+
+    def _row(self, *found: Record | None) -> tuple[int, bytes] | None:
+        """(id, octets) of a row for those that are there."""
+        there = [record for record in found if record is not None]
+        return (self._ids.next(), records.encode(there)) if there and self._keeps_records else None
+
+    async def _name_again(self) -> None:
+        """The names that had not been written when a worker died."""
+        now, after = self._clock.now(), 0
+
+        def step(tx: Tx) -> int:
+            names, following = records.unnamed(tx, now, after)
+            records.write(tx, (), names)
+            return following
+
+        while after := await self.database.write(step, heavy=True):
+            pass
 
     # --- for the search index --------------------------------------------------------------------------------------
 
@@ -669,6 +757,10 @@ class Store:
     async def set_setting(self, name: str, value: bytes) -> None:
         sql = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
         await self.database.write(lambda tx: tx.run(sql, name.encode(), value))
+
+
+def _unrecorded(plan: Plan) -> Plan:
+    return replace(plan, trail=None, along=tuple(replace(each, trail=None) for each in plan.along))
 
 
 def owner_of(slot: int, generation: int) -> int:

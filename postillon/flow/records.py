@@ -1,0 +1,125 @@
+"""The records of a message's way, as the parts that decide write them: what was known at a stage, in facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..message.incoming import Incoming
+from ..model.address import Address
+from ..model.envelope import Client
+from ..model.errors import Refusal
+from ..model.queue import Outcome, OutcomeKind, QueueEntry
+from ..model.record import Record, Stage, Trail, name_of
+from .judgement import UNJUDGED, Judgement
+
+_OUTCOMES = {
+    OutcomeKind.DELIVERED: Stage.DELIVERED,
+    OutcomeKind.DEFERRED: Stage.DEFERRED,
+    OutcomeKind.FAILED: Stage.FAILED,
+}
+
+
+def connection(client: Client) -> dict[str, Any]:
+    """Who is on the other end, and how."""
+    facts: dict[str, Any] = {"peer": client.address, "hello": client.hello, "port": client.local_port, "session": client.session}
+    if client.tls is not None:
+        facts["tls"] = f"{client.tls.version} {client.tls.cipher}"
+    if client.login:
+        facts["login"] = client.login
+    if client.reverse_name:
+        facts["reverse_name"] = client.reverse_name
+    return facts
+
+
+def trail(incoming: Incoming, message_id: bytes, *judged: Record) -> Trail:
+    """What is written down about *incoming* when it is accepted; *judged*: what had been found before."""
+    envelope = incoming.envelope
+    facts = connection(incoming.client)
+    facts["sender"] = str(envelope.sender or "")
+    facts["recipients"] = [str(recipient.address) for recipient in envelope.recipients]
+    facts["size"] = incoming.body.size
+    identifier = message_id.decode("utf-8", "replace")
+    if identifier:
+        facts["message_id"] = identifier
+    if envelope.require_tls:
+        facts["require_tls"] = True
+    return Trail((Record(Stage.ACCEPTED, incoming.at, facts), *judged), _names(incoming, identifier))
+
+
+def _names(incoming: Incoming, message_id: str) -> tuple[str, ...]:
+    envelope, client = incoming.envelope, incoming.client
+    names = [client.address, client.session]
+    if message_id:
+        names.append(name_of(message_id))
+    if envelope.sender is not None:
+        names.append(envelope.sender.key)
+    for one in incoming.accepted:
+        names.append(one.recipient.address.key)
+        names += [address.key for address in one.remote]
+    return tuple(names)
+
+
+def judgement(incoming: Incoming, judged: Judgement) -> tuple[Record, ...]:
+    """What mail authentication and the filters found, and what follows for most recipients; none if nobody judged."""
+    if judged is UNJUDGED:
+        return ()
+    facts: dict[str, Any] = {"wish": judged.vote(None).wish.value}
+    verdict = judged.verdict
+    if verdict is not None:
+        facts["spf"] = verdict.spf.result.value
+        facts["dkim"] = [f"{one.result.value} {one.domain}" for one in verdict.dkim]
+        facts["dmarc"] = [f"{one.result.value} {one.domain}" for one in verdict.dmarc]
+        facts["arc"] = verdict.arc.result.value
+        if verdict.findings:
+            facts["missing"] = list(verdict.findings)
+    if judged.why:
+        facts["why"] = judged.why
+    if judged.findings:
+        facts["score"] = judged.score
+        facts["findings"] = [(one.code, one.score, dict(one.facts)) for one in judged.findings]
+    for account, own in judged.personal.items():
+        facts.setdefault("personal", []).append((account, [(one.code, one.score, dict(one.facts)) for one in own]))
+    return (Record(Stage.JUDGED, incoming.at, facts),)
+
+
+def refused(
+    client: Client, refusal: Refusal, at: int, command: str, sender: Address | None = None, recipients: Sequence[Address] = ()
+) -> tuple[Record, tuple[str, ...]]:
+    """The record of a no in the dialogue, at *command* (`MAIL`, `RCPT`, `DATA`, or `connection`), and its names."""
+    facts = connection(client)
+    facts |= {"command": command, "code": refusal.code, "status": refusal.status, "reason": refusal.text}
+    if refusal.detail:
+        facts["detail"] = refusal.detail
+    names = [client.address, client.session]
+    if command not in ("connection", "EHLO"):
+        facts["sender"] = str(sender or "")
+        if sender is not None:
+            names.append(sender.key)
+    if recipients:
+        facts["recipients"] = [str(recipient) for recipient in recipients]
+        names += [recipient.key for recipient in recipients]
+    return Record(Stage.REFUSED, at, facts), tuple(names)
+
+
+def attempt(entry: QueueEntry, outcome: Outcome, next_try: int | None, at: int) -> Record:
+    """What became of an attempt at one recipient."""
+    facts: dict[str, Any] = {
+        "queue": f"{entry.queue_id:x}",
+        "recipient": str(entry.recipient.address),
+        "attempt": entry.attempts + 1,
+        "status": outcome.status,
+        "answer": outcome.text,
+    }
+    if outcome.code:
+        facts["code"] = outcome.code
+    if outcome.remote:
+        facts["host"] = outcome.remote
+    if next_try is not None:
+        facts["next_try"] = next_try
+    return Record(_OUTCOMES[outcome.kind], at, facts)
+
+
+def report_made(about: str, to: Address, at: int) -> Trail:
+    """For a report to *to* that we made about the message *about* (its name in the log)."""
+    return Trail((Record(Stage.ACCEPTED, at, {"report_about": about, "sender": "", "recipients": [str(to)]}),), (to.key,))
