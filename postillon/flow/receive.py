@@ -19,7 +19,7 @@ from .bounce import About
 from .deliver import Copies, Deliverer, FlowSettings
 from .judge import judge_sender
 from .judgement import UNJUDGED, Judge, Judgement
-from .plan import Fate, decide_all
+from .plan import Fates, decide_all
 
 log = Log("receive")
 
@@ -110,8 +110,8 @@ class Receiver:
         personal = {account: filed.with_prefix(path + trace + fields) for account, fields in judged.personal_fields.items()}
         return Copies(filed.with_prefix(path + trace + judged.spam_fields), handed_on, personal)
 
-    def _decide(self, incoming: Incoming, judged: Judgement) -> tuple[Fate, ...]:
-        """A fate for each recipient. Raises Refusal; what was found stands in the records all the same."""
+    def _decide(self, incoming: Incoming, judged: Judgement) -> Fates:
+        """Raises Refusal; what was found stands in the records all the same."""
         try:
             return decide_all(incoming.accepted, judged.vote)
         except Refusal:
