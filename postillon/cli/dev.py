@@ -45,7 +45,9 @@ class Asked:
 @click.option("--domain", "domains", multiple=True, metavar="NAME", help=f"A domain to take mail for (default {DEFAULT_DOMAIN}).")
 @click.option("--account", "accounts", multiple=True, metavar="ADDRESS:PASSWORD", help="An account (default alice and bob).")
 @click.option("--accounts-file", metavar="FILE", help="Accounts, one ADDRESS:PASSWORD a line.")
-@click.option("--proxy-port", type=_PORT, default=0, help="Another MX, where a connection begins with a PROXY header.")
+@click.option(
+    "--proxy-port", type=click.IntRange(0, 65535), default=0, help="Another MX, where a connection begins with a PROXY header."
+)
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes (default one for each core).")
 @click.option("--dns", metavar="HOST:PORT", help="Resolver. Without it and --route nothing is sent elsewhere.")
 @click.option("--route", "routes", multiple=True, metavar="DOMAIN=HOST:PORT", help="A fixed next hop for a domain.")
