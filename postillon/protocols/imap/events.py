@@ -42,6 +42,8 @@ class LiteralStart:
     """Which message of the command, from 0."""
     part: int
     """Which part of the message, from 0, counting UrlParts too."""
+    catenated: bool = False
+    """It is a TEXT of CATENATE: a piece of a message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,8 +297,9 @@ class ServerEngine:
             self._ready.append(events.Command(present.tag, present.name, present.progress.finished()))
         else:
             self._step = self._undecided
-            size, synchronising = announced.size, announced.synchronising
-            self._ready.append(events.LiteralStart(size, synchronising, announced.binary, announced.message, announced.part))
+            size, synchronising, message, part = announced.size, announced.synchronising, announced.message, announced.part
+            catenated = present.progress.form == "CATENATE"
+            self._ready.append(events.LiteralStart(size, synchronising, announced.binary, message, part, catenated))
         if first:
             return events.AppendStart(present.tag, present.name, present.progress.request)
         return self._ready.popleft()

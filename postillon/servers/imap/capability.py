@@ -15,6 +15,7 @@ AUTHENTICATED = (
     b"UIDPLUS",  # RFC 4315
     b"MOVE",  # RFC 6851
     b"MULTIAPPEND",  # RFC 3502
+    b"CATENATE",  # RFC 4469
     b"BINARY",  # RFC 3516
     b"ESEARCH",  # RFC 4731
     b"PARTIAL",  # RFC 9394

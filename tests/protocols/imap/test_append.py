@@ -110,10 +110,10 @@ def test_catenate():
     events = events_of(engine_after_login(), line)
     assert events == [
         AppendStart(b"a", "APPEND", Append("Drafts")),
-        LiteralStart(4, False, False, 0, 1),
+        LiteralStart(4, False, False, 0, 1, True),
         LiteralChunk(b"frob"),
         LiteralEnd(False),
-        LiteralStart(2, False, False, 0, 3),
+        LiteralStart(2, False, False, 0, 3, True),
         LiteralChunk(b"xy"),
         LiteralEnd(False),
         events[-1],

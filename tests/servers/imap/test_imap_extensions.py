@@ -265,3 +265,40 @@ async def test_previews_of_odd_messages(house: House):
     assert lines[4] == "* 5 FETCH (PREVIEW {7}\r\nGrüße)".encode()
     assert lines[5] == b"* 6 FETCH (PREVIEW {400}\r\n" + "ü".encode() * 200 + b")"
     assert b"SEEN" not in b"".join(await client.ok("FETCH 1:* FLAGS")).upper()
+
+
+# --- CATENATE ------------------------------------------------------------------------------------------------------
+
+
+async def test_large_pieces_are_put_together_and_leave_nothing_in_the_spool(house: House):
+    text = bytes(random.Random(4).choices(b"abcdefghijklmnop \n", k=900_000)).replace(b"\n", b"\r\n")
+    await house.put(SIMPLE + text)
+    client = await house.client(select="INBOX")
+    own = b"Subject: own\r\n\r\n" + text[::-1].replace(b"\n\r", b"\r\n")
+    line = b'APPEND INBOX CATENATE (TEXT {%d+}\r\n%b URL "/INBOX/;UID=1/;SECTION=TEXT" TEXT {2+}\r\n.\n)' % (len(own), own)
+    await client.ok(line)
+    (answer,) = await client.ok("FETCH 2 BODY.PEEK[]")
+    assert answer.endswith(b"}\r\n" + own + b"Hi.\r\n" + text + b".\r\n)")
+    assert (await client.command(line.replace(b"UID=1", b"UID=7")))[-1].startswith(b"NO [BADURL")
+    assert list((house.tmp / "spool").iterdir()) == []
+
+
+async def test_a_message_put_together_keeps_to_the_limit(house: House):
+    house.server.settings = replace(house.server.settings, append_limit=100_000)
+    await house.put(SIMPLE + b"x" * 60_000)
+    client = await house.client(select="INBOX")
+    url = b'URL "/INBOX/;UID=1"'
+    await client.ok(b"APPEND INBOX CATENATE (%b)" % url)
+    assert (await client.no(b"APPEND INBOX CATENATE (%b %b)" % (url, url))).startswith(b"NO [TOOBIG]")
+    many = b" ".join([b'URL "/INBOX/;UID=1/;PARTIAL=0.1"'] * 1001)
+    assert (await client.no(b"APPEND INBOX CATENATE (%b)" % many)).startswith(b"NO [LIMIT]")
+
+
+async def test_a_large_binary_message_is_stored_as_text_and_read_binary(house: House):
+    body = bytes(random.Random(6).randrange(256) for _ in range(400_000))
+    whole = b"MIME-Version: 1.0\r\nContent-Type: a/b\r\nContent-Transfer-Encoding: binary\r\n\r\n" + body
+    client = await house.client(select="INBOX")
+    await client.ok(b"APPEND INBOX ~{%d+}\r\n%b" % (len(whole), whole))
+    (answer,) = await client.ok("FETCH 1 BINARY.PEEK[1]")
+    assert answer.endswith(b"}\r\n" + body + b")")
+    assert list((house.tmp / "spool").iterdir()) == []

@@ -15,7 +15,6 @@ from postillon.model.account import SERVER
 from postillon.model.ids import BlobId
 from postillon.model.plan import File, Plan
 from postillon.net.listener import bind, serve
-from postillon.servers.imap.commands.append import LineEnds
 from postillon.servers.imap.session import ImapServer, ImapSettings
 from postillon.storage.ids import IdSource
 from postillon.storage.spool import body_of
@@ -179,21 +178,6 @@ async def test_memory_of_mailboxes_is_bounded(house: House):
     await first.ok("SELECT INBOX")
 
 
-@pytest.mark.parametrize(
-    ("pieces", "whole"),
-    [
-        ([b"a\r\nb\r\n"], b"a\r\nb\r\n"),
-        ([b"a\r", b"\nb\n", b"c"], b"a\r\nb\r\nc"),
-        ([b"a\r", b"b\r"], b"a\r\nb\r\n"),
-        ([b"\n\n\r\r\n"], b"\r\n\r\n\r\n\r\n"),
-        ([b"", b"\r", b"", b"\n"], b"\r\n"),
-    ],
-)
-def test_line_ends_become_crlf(pieces: list[bytes], whole: bytes):
-    ends = LineEnds()
-    assert b"".join([*map(ends.feed, pieces), ends.finish()]) == whole
-
-
 async def test_dates_of_append_are_kept(house: House):
     client = await house.client(select="INBOX")
     await client.append(SIMPLE, extra='"31-Dec-1999 23:59:59 -1130" ')
@@ -298,6 +282,8 @@ DIALOGUES = {
     "METADATA": "rfc5464_metadata",
     "METADATA-SERVER": "rfc5464_metadata",
     "LIST-METADATA": "rfc5464_metadata",
+    "MULTISEARCH": "rfc7377_multisearch",
+    "CATENATE": "rfc4469_catenate",
     "UIDONLY": "rfc9586_uidonly",
     "INPROGRESS": "rfc9585_inprogress",
     "NOTIFY": "rfc5465_notify",

@@ -2,72 +2,34 @@
 way in of REPLACE (RFC 8508).
 
 What would be refused is refused before the client sends it: the mailbox, the size and the quota are looked at before `+`.
-Octets go to the spool as they come; all messages of one command are filed in one transaction.
+Octets go to the spool as they come; all messages of one command are filed in one transaction. How pieces become a message
+is in `catenate`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import mmap
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ....message.line_ends import LineEnds
 from ....message.prepare import prepare
 from ....model.errors import OverQuota, TooLarge
-from ....model.mail import Mailbox
 from ....model.plan import Body, Prepared
-from ....protocols.imap.commands import Append, AppendMessage, LiteralPart, Replace
+from ....protocols.imap.commands import Append, AppendMessage, Replace, UrlPart
 from ....protocols.imap.events import AppendStart, Command, LiteralChunk, LiteralEnd, LiteralStart, ProtocolError
 from ....protocols.imap.response_codes import append_uid
 from ....storage.spool import Spool
 from ....storage.store import AppendItem
 from ..answers import No
 from . import replace
+from .catenate import IN_THREAD, MAX_PARTS, Arriving, Piece, whole
 from .mailboxes import target
 from .rule import Silent
 from .store import flags_and_keywords
 
 if TYPE_CHECKING:
     from ..session import Session
-
-IN_THREAD = 256 << 10
-"""Octets from which a message is taken apart in a thread, so that the loop lives."""
-
-
-class LineEnds:
-    """Makes CRLF of every bare CR or LF, piece by piece (RFC 5322 §2.3): what we store is mail, whatever a client's files are."""
-
-    __slots__ = ("_cr",)
-
-    def __init__(self) -> None:
-        self._cr = False
-
-    def feed(self, data: bytes) -> bytes:
-        if self._cr:
-            data = b"\r" + data
-        self._cr = data.endswith(b"\r")
-        if self._cr:
-            data = data[:-1]
-        crlf = data.count(b"\r\n")
-        if crlf == data.count(b"\n") and crlf == data.count(b"\r"):
-            return data
-        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
-
-    def finish(self) -> bytes:
-        return b"\r\n" if self._cr else b""
-
-
-@dataclass(slots=True)
-class Arriving:
-    """The messages of one APPEND so far."""
-
-    mailbox: Mailbox
-    room: int
-    """Octets left of the quota."""
-    replaced: int = 0
-    """The uid of the message that REPLACE is for."""
-    bodies: list[Body] = field(default_factory=list)
-    spools: list[Spool] = field(default_factory=list)
 
 
 async def append_start(session: Session, start: AppendStart) -> bytes | None:
@@ -111,12 +73,9 @@ async def _receive(session: Session, arriving: Arriving) -> Append | Replace:
             _check(session, arriving, event)
             await session.store.check_space(event.size)
             dialogue.write(dialogue.engine.literal_go())
-            # Line ends may make it longer than announced.
-            spool = session.store.spool(2 * session.server.settings.append_limit)
-            arriving.spools.append(spool)
-            body = await _literal(session, spool)
-            arriving.bodies.append(body)
-            arriving.room -= body.size
+            piece = await _literal(session, arriving.spool(session), event)
+            arriving.pieces[event.message, event.part] = piece
+            arriving.room -= piece.body.size
         elif isinstance(event, Command):
             assert isinstance(event.request, Append | Replace)
             return event.request
@@ -128,28 +87,35 @@ async def _receive(session: Session, arriving: Arriving) -> Append | Replace:
 
 def _check(session: Session, arriving: Arriving, literal: LiteralStart) -> None:
     limit = session.server.settings.append_limit
-    if literal.part:
-        raise No("CATENATE is not supported", b"CANNOT")
-    if literal.size > limit:
+    before = (arriving.pieces.get((literal.message, part)) for part in range(literal.part))
+    if literal.size + sum(piece.body.size for piece in before if piece is not None) > limit:
         raise TooLarge(f"Messages may have {limit} octets")
     if literal.size > arriving.room:
         raise OverQuota("Mailbox is full")
-    if not literal.size:
+    if literal.part >= MAX_PARTS:
+        raise No("Too many parts", b"LIMIT")
+    if not literal.size and not literal.catenated:
         raise No("A message of no octets cannot be stored", b"CANNOT")
 
 
-async def _literal(session: Session, spool: Spool) -> Body:
-    ends = LineEnds()
+async def _literal(session: Session, spool: Spool, literal: LiteralStart) -> Piece:
+    """Spool what comes: with CRLF at line ends if it is a message's text, as it is if it is binary or a piece of a message."""
+    ends, is_raw, has_nul = LineEnds(), literal.binary or literal.catenated, False
     while True:
         event = await session.dialogue.next(session.patience())
         if isinstance(event, LiteralChunk):
             if b"\0" in event.data:
-                # RFC 9051 §9: NUL is for literal8 alone, and RFC 3516 §4.4 lets us refuse it there.
-                raise No("Message has NUL octets", b"UNKNOWN-CTE")
-            spool.write(ends.feed(event.data))
+                if not literal.binary:
+                    # RFC 9051 §9: NUL is for literal8 alone.
+                    raise No("Message has NUL octets", b"UNKNOWN-CTE")
+                has_nul = True
+            text = ends.feed(event.data)
+            spool.write(event.data if is_raw else text)
         elif isinstance(event, LiteralEnd):
-            spool.write(ends.finish())
-            return await spool.finish()
+            text = ends.finish()
+            if not is_raw:
+                spool.write(text)
+            return Piece(spool, await spool.finish(), not is_raw or (ends.is_clean and not has_nul), has_nul)
         else:
             assert isinstance(event, ProtocolError)
             session.broken(event)
@@ -159,9 +125,10 @@ async def _literal(session: Session, spool: Spool) -> Body:
 async def _file(session: Session, arriving: Arriving, request: Append | Replace) -> bytes:
     if isinstance(request, Replace):
         assert request.message is not None
-        item = await _item(session, request.message, arriving.bodies[0])
-        return await replace.file(session, arriving.replaced, arriving.mailbox, item)
-    items = [await _item(session, *pair) for pair in zip(request.messages, arriving.bodies, strict=True)]
+        return await replace.file(session, arriving, await _item(session, arriving, 0, request.message))
+    if sum(isinstance(part, UrlPart) for message in request.messages for part in message.parts) > MAX_PARTS:
+        raise No("Too many parts", b"LIMIT")
+    items = [await _item(session, arriving, number, message) for number, message in enumerate(request.messages)]
     box = arriving.mailbox
     uidvalidity, uids = await session.store.append(session.principal, box.account, box.id, items)
     if session.selected is not None and session.selected.loaded.mailbox == box.id:
@@ -169,10 +136,10 @@ async def _file(session: Session, arriving: Arriving, request: Append | Replace)
     return b"[%b] Stored" % append_uid(uidvalidity, uids)
 
 
-async def _item(session: Session, message: AppendMessage, body: Body) -> AppendItem:
-    assert all(isinstance(part, LiteralPart) for part in message.parts)
+async def _item(session: Session, arriving: Arriving, number: int, message: AppendMessage) -> AppendItem:
     bits, keywords = flags_and_keywords(message.flags)
     received, zone = message.date if message.date is not None else (session.server.clock.now(), 0)
+    body = await whole(session, arriving, number, message)
     if body.size < IN_THREAD:
         prepared = _prepare(body)
     else:

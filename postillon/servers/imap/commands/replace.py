@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ....model.errors import NotFound
 from ....model.ids import Uid
-from ....model.mail import Mailbox
 from ....protocols.imap.commands import Replace
 from ....protocols.imap.response_codes import UIDREQUIRED, append_uid, highest_modseq
 from ....storage.store import AppendItem
 from ..answers import BadCommand, No
+from .catenate import Arriving
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -44,9 +44,9 @@ async def replaced(session: Session, request: Replace) -> tuple[Uid, int]:
     return Uid(uid), int(rows[0][3])
 
 
-async def file(session: Session, uid: int, mailbox: Mailbox, item: AppendItem) -> bytes:
-    """Store *item* in *mailbox* and expunge *uid* from the selected one; the words of the tagged OK."""
-    box = session.mailbox.loaded
+async def file(session: Session, arriving: Arriving, item: AppendItem) -> bytes:
+    """Store *item* where it is to go and expunge what it replaces; the words of the tagged OK."""
+    box, uid, mailbox = session.mailbox.loaded, arriving.replaced, arriving.mailbox
     try:
         uidvalidity, new = await session.store.replace(box.principal, box.account, box.mailbox, Uid(uid), mailbox.id, item)
     except NotFound as error:
