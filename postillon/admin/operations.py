@@ -1,4 +1,4 @@
-"""What an administrator may ask: one table, name → function. Results are plain JSON values. Raises Refusal."""
+"""What an administrator may ask: one table, name → function (`tools.OPERATIONS`). Results are JSON values. Raises Refusal."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import asyncio
 import ipaddress
 import os
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..app.data import Layout
 from ..app.dkim import DkimKey, DkimKeys, record_text
-from ..directory.local import LocalDirectory
 from ..message.header import header_end
 from ..model.account import Account
 from ..model.address import AddressError, parse_domain
@@ -22,37 +19,15 @@ from ..model.errors import NotFound, Refusal
 from ..model.queue import QueueState, QueueView
 from ..relay.replies import cause_of_answer
 from ..relay.smarthost import via
-from ..seams import QUEUE_TOPIC, Bus, Clock
+from ..seams import QUEUE_TOPIC
 from ..storage.db.check import quick_check
-from ..storage.store import Chosen, Store
+from ..storage.store import Chosen
+from . import sending as sending
+from .tools import OPERATIONS, Tools
+from .tools import operation as _operation
 
 PAGE = 500
 MAX_HEADER = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What the operations work with. *connections*: sessions under way on this worker, by service; empty when alone."""
-
-    directory: LocalDirectory
-    store: Store
-    bus: Bus
-    clock: Clock
-    data: str
-    started: int
-    connections: Callable[[], dict[str, int]]
-
-
-Operation = Callable[..., Awaitable[Any]]
-OPERATIONS: dict[str, Operation] = {}
-
-
-def _operation(name: str) -> Callable[[Operation], Operation]:
-    def register(function: Operation) -> Operation:
-        OPERATIONS[name] = function
-        return function
-
-    return register
 
 
 async def perform(tools: Tools, operation: str, arguments: dict[str, Any]) -> Any:

@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..admin.operations import Tools, perform
+from ..admin.operations import perform
+from ..admin.tools import Tools
 from ..config import Config
 from ..supervisor.privileges import become
 from .data import Layout, opened
 from .prepare import make_schema
+from .sending import make_allowance
 
 
 async def alone(config: Config, operation: str, arguments: dict[str, Any]) -> Any:
@@ -22,5 +24,5 @@ async def alone(config: Config, operation: str, arguments: dict[str, Any]) -> An
     await make_schema(Layout(Path(config.data)))
     now = int(time.time())
     async with opened(config, instance=now, checkpoints=False) as data:
-        tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, now, dict)
+        tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, now, dict, make_allowance(config, data))
         return await perform(tools, operation, arguments)

@@ -7,7 +7,7 @@ import math
 import resource
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from typing import Any
 from .. import __version__
 from ..admin.listener import AdminServer
 from ..admin.local_mail import LocalMail
-from ..admin.operations import Tools, perform
+from ..admin.operations import perform
+from ..admin.tools import Tools
 from ..config import Config, Destination, Sending
 from ..config import Route as RouteSettings
+from ..flow.allowance import Allowance
 from ..flow.authenticate import AuthenticationSettings, Authenticator
 from ..flow.bounce import Reporter
 from ..flow.deliver import Deliverer, FlowSettings
@@ -55,6 +57,7 @@ from .data import Opened
 from .dkim import DkimKeys
 from .filters import Parts, judge_settings, make_filters
 from .resolver import make_resolver
+from .sending import make_allowance
 from .tls import chains
 
 Session = Callable[[Any], Any]
@@ -145,6 +148,8 @@ def compose(spec: Spec, data: Opened) -> Office:
     )
     deliverer = Deliverer(store=data.store, directory=data.directory, clock=data.clock, settings=flow, reporter=reporter)
 
+    allowance = make_allowance(config, data)
+
     def submitter(directory: Directory) -> Submitter:
         return Submitter(
             store=data.store,
@@ -154,15 +159,20 @@ def compose(spec: Spec, data: Opened) -> Office:
             ids=data.ids,
             settings=flow,
             signer=signer,
+            allowance=allowance,
         )
 
     transport = _transport(config, data, resolver)
     queue = _queue(config, data, reporter, deliverer, transport)
-    janitor = Janitor((data.store.clean, data.limiter.prune, lambda: data.store.prune_records(config.records.keep_days * 86400)))
+
+    def prune_records() -> Awaitable[int]:
+        return data.store.prune_records(config.records.keep_days * 86400)
+
+    janitor = Janitor((data.store.clean, data.limiter.prune, prune_records, allowance.prune))
     data.store.space.on_pressed = janitor.press
     office = Office(
         ports=_ports(config, data, _receiver(config, data, resolver, deliverer, flow, keys), submitter(data.directory)),
-        unix=_unix(config, data, submitter, lambda: office.connections()),
+        unix=_unix(config, data, submitter, allowance, lambda: office.connections()),
         queue=queue,
         janitor=janitor,
         indexer=Indexer(data.store, data.index) if spec.slot == 0 else None,  # one for all workers
@@ -270,9 +280,13 @@ def _proxies(config: Config, service: str) -> Proxies | None:
 
 
 def _unix(
-    config: Config, data: Opened, submitter: Callable[[Directory], Submitter], connections: Callable[[], dict[str, int]]
+    config: Config,
+    data: Opened,
+    submitter: Callable[[Directory], Submitter],
+    allowance: Allowance,
+    connections: Callable[[], dict[str, int]],
 ) -> dict[str, Session]:
-    tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, data.clock.now(), connections)
+    tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, data.clock.now(), connections, allowance)
     local_mail = LocalMail(
         store=data.store,
         directory=data.directory,

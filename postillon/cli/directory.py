@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import click
 
@@ -133,6 +134,62 @@ def account_suspend(server: Server, address: str) -> None:
 def account_resume(server: Server, address: str) -> None:
     """Undo `suspend`."""
     server.show(server.ask("account.resume", address=address))
+
+
+_LIMITS = (
+    ("messages-per-hour", "Messages within an hour; 0: no limit, as for all of these."),
+    ("messages-per-day", "Messages within 24 hours."),
+    ("recipients-per-hour", "Recipients within an hour."),
+    ("recipients-per-day", "Recipients within 24 hours."),
+    ("first-time-per-hour", "Recipients within an hour to whom the account has not written before."),
+    ("first-time-per-day", "The same within 24 hours."),
+)
+
+
+def _with_limits(command: click.decorators.FC) -> click.decorators.FC:
+    for name, words in reversed(_LIMITS):
+        command = click.option(f"--{name}", type=click.IntRange(0), metavar="N", help=words)(command)
+    return command
+
+
+@account.command("limit")
+@click.argument("address")
+@_with_limits
+@click.option("--default", is_flag=True, help="Drop what was set for this account before.")
+@on_server
+def account_limit(server: Server, address: str, default: bool, **limits: int | None) -> None:
+    """Show what an account may send and has sent, or let it send more or less than others."""
+    changes = {name: value for name, value in limits.items() if value is not None}
+    shown = server.ask("account.limit", address=address, changes=changes, default=default)
+    if server.as_json:
+        server.show(shown)
+        return
+    rows = [
+        {"limit": name.replace("_", " "), "at most": one["limit"] or "-", "used": one["used"]}
+        for name, one in shown.items()
+        if isinstance(one, dict)
+    ]
+    server.show(rows, ("limit", "at most", "used"))
+    if "held_since" in shown:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(shown["held_since"]))
+        click.echo(f"\nIts mail is held since {since} UTC: {shown['held_why']}.")
+        click.echo(f"`postillon account release {address}` lets it go.")
+
+
+@account.command("hold")
+@click.argument("address")
+@on_server
+def account_hold(server: Server, address: str) -> None:
+    """Keep what an account sends, until it is released."""
+    server.show(server.ask("account.hold", address=address))
+
+
+@account.command("release")
+@click.argument("address")
+@on_server
+def account_release(server: Server, address: str) -> None:
+    """Send what was held of an account."""
+    server.show(server.ask("account.release", address=address))
 
 
 @click.group()

@@ -15,6 +15,7 @@ from .settings import (
     Route,
     Sending,
     Size,
+    SubmissionLimits,
     TlsFiles,
     Trusted,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Route",
     "Sending",
     "Size",
+    "SubmissionLimits",
     "TlsFiles",
     "Trusted",
     "load",

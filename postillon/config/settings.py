@@ -129,6 +129,21 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmissionLimits:
+    """What one account may send; 0: no limit. `postillon account limit` sets others for one account."""
+
+    messages_per_hour: int = 300
+    messages_per_day: int = 1500
+    recipients_per_hour: int = 600
+    recipients_per_day: int = 3000
+    first_time_per_hour: int = 150
+    """Recipients to whom the account has not written before."""
+    first_time_per_day: int = 500
+    watch: bool = True
+    """Hold the queue of an account that sends in a way that is not like it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     message_size: Size = Size(50 << 20)
     quota: Size = Size(10 << 30)
@@ -136,6 +151,7 @@ class Limits:
     connections: int = 2000
     """At the same time, on each worker and service."""
     connections_per_address: int = 50
+    submission: SubmissionLimits = SubmissionLimits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from ..message.trace import return_path
 from ..model.account import Account
 from ..model.address import Address
 from ..model.envelope import Accepted, Client, Envelope, Recipient
-from ..model.errors import NotFound, NotPermitted, Refusal
+from ..model.errors import NotFound, NotPermitted, Refusal, SendingLimitReached
 from ..model.ids import AccountId
 from ..model.plan import Plan, Receipt
 from ..seams import Clock, Directory, FindKind
 from ..storage.ids import IdSource
 from ..storage.store import Store
 from . import accept, records
+from .allowance import Allowance
 from .complete import Completed, complete
 from .deliver import Copies, Deliverer, FlowSettings
 from .plan import filed_everywhere
@@ -38,6 +39,7 @@ class Submitter:
         ids: IdSource,
         settings: FlowSettings,
         signer: Signer | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -46,10 +48,13 @@ class Submitter:
         self._ids = ids
         self._settings = settings
         self._signer = signer
+        self._allowance = allowance
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
-        """At MAIL: the null sender or an address of the account. Raises NotPermitted."""
+        """At MAIL: the null sender or an address of the account. Raises NotPermitted, SendingLimitReached."""
         await self._store.check_space(envelope.size or 0)
+        if self._allowance is not None:
+            await self._allowance.check(_account(client))
         if envelope.sender is not None:
             await self._check_owned(_account(client), [envelope.sender], "Sender")
 
@@ -98,9 +103,22 @@ class Submitter:
             trail=records.trail(incoming, prepared.message_id),
             accept_key=accept.accept_key(client.login or client.address, incoming.envelope, incoming.body),
             along=await self._deliverer.reports(about(incoming, edited.header), incoming.accepted, fates, items),
+            charge=self._allowance.charge(incoming, _account(client)) if self._allowance is not None else None,
         )
-        receipt = await self._store.commit(plan)
+        receipt = await self._commit(plan)
         note_accepted(incoming, receipt, started)
+        return receipt
+
+    async def _commit(self, plan: Plan) -> Receipt:
+        """Accept it within what its account may send. Raises Refusal."""
+        if self._allowance is None or plan.charge is None:
+            return await self._store.commit(plan)
+        try:
+            receipt = await self._store.commit(plan)
+        except SendingLimitReached as refusal:
+            await self._allowance.refused(plan.charge.account, refusal)
+            raise
+        await self._allowance.accepted(plan.charge, receipt)
         return receipt
 
     def confirm(self, incoming: Incoming) -> None:

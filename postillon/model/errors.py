@@ -74,6 +74,16 @@ class LimitReached(Refusal):
     imap_code = "LIMIT"
 
 
+class SendingLimitReached(LimitReached):
+    """An account has sent as much as it may. *detail* is the limit's name."""
+
+    status = "4.7.1"
+
+    @property
+    def code(self) -> int:
+        return self._code if self._code is not None else 450
+
+
 class NotFound(Refusal):
     status = "5.1.1"
     imap_code = "NONEXISTENT"

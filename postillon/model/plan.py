@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from .envelope import Envelope
 from .ids import AccountId, BlobId, EmailId, MailboxId, QueueId, Uid
+from .queue import QueueState
 from .record import Trail
+from .sending import Charge, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,9 @@ class Enqueue:
     account: AccountId | None
     due: int
     expires: int
+    state: QueueState = QueueState.WAITING
+    answer: str = ""
+    """Why it is held, where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class Plan:
     """Reports about it, made true in the same transaction; not once more if it had been accepted before."""
     trail: Trail | None = None
     """What is written down about it; where it was filed and queued is added by the commit."""
+    charge: Charge | None = None
+    """A submission, which counts against its account's limits; it is refused beyond them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +108,5 @@ class Receipt:
     filed: tuple[Filed, ...] = ()
     queued: tuple[QueueId, ...] = ()
     repeated: bool = False
+    usage: Usage | None = None
+    """Where it was charged: what the account has sent by now."""

@@ -13,6 +13,9 @@ from .ids import AccountId, BlobId, QueueId
 class QueueState(IntEnum):
     WAITING = 0
     HELD = 1
+    """By the administrator, or by a rule."""
+    ACCOUNT_HELD = 2
+    """With everything else that its account sends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,8 @@ def remove_account(tx: Tx, account_id: AccountId, now: int) -> None:
     modseq = tx.modseq(account_id)
     tx.run("DELETE FROM address WHERE account_id = ?", account_id)
     tx.run("DELETE FROM credential WHERE account_id = ?", account_id)
+    tx.run("DELETE FROM account_setting WHERE account_id = ?", account_id)
+    tx.run("DELETE FROM suppression WHERE account_id = ?", account_id)
     tx.run(
         "UPDATE account SET state = ?, name = ?, domain_id = 0 WHERE account_id = ?",
         int(AccountState.REMOVED),

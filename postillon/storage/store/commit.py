@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from ...model.ids import AccountId, BlobId, EmailId
 from ...model.plan import Enqueue, File, Filed, Plan, Receipt
+from ...model.queue import QueueState
 from ...model.record import Record, Stage
 from ...seams import Tx
-from . import records
+from . import records, sending
 from .filing import add_blob, file
 from .queue import enqueue
 
@@ -69,12 +70,14 @@ def commit(
     before = repeated(tx, plan, acceptor, now) if plan.accept_key and acceptor is not None else None
     if before is not None:
         return before
+    usage, is_held = sending.charge(tx, plan.charge, now) if plan.charge is not None else (None, False)
     add_blob(tx, plan.body, now)
     filed: list[Filed] = []
     queued = []
     for item, email in zip(plan.items, email_ids, strict=False):
         if isinstance(item, Enqueue):
-            enqueue(tx, item, plan.body.blob, plan.body.size, plan.body.size, now)
+            state = QueueState.ACCOUNT_HELD if is_held else item.state
+            enqueue(tx, item, plan.body.blob, plan.body.size, plan.body.size, now, state)
             queued.append(item.queue_id)
         else:
             assert plan.prepared is not None, "a plan that files needs what was prepared"
@@ -86,7 +89,7 @@ def commit(
     if plan.trail is not None:
         reports = [reported(each, now) for each in plan.along]
         records.accepted(tx, plan.body.blob, plan.trail.records, (*_done(plan, filed, now), *reports), names_of(plan))
-    return Receipt(plan.body.blob, tuple(filed), tuple(queued))
+    return Receipt(plan.body.blob, tuple(filed), tuple(queued), usage=usage)
 
 
 def names_of(plan: Plan) -> tuple[str, ...]:

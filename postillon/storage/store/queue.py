@@ -32,7 +32,9 @@ def lane_of(destination: str) -> int:
     return zlib.crc32(destination.encode()) % LANES
 
 
-def enqueue(tx: Tx, item: Enqueue, blob: BlobId, blob_size: int, size: int, now: int) -> None:
+def enqueue(
+    tx: Tx, item: Enqueue, blob: BlobId, blob_size: int, size: int, now: int, state: QueueState = QueueState.WAITING
+) -> None:
     """The rows of *item*; the blob's row must be there."""
     tx.run(
         "INSERT INTO queue_message (queue_id, blob_id, blob_size, account_id, size, made_at, expires, waiting, envelope, recipe)"
@@ -59,9 +61,9 @@ def enqueue(tx: Tx, item: Enqueue, blob: BlobId, blob_size: int, size: int, now:
                 lane_of(destination),
                 destination.encode(),
                 item.due,
-                QueueState.WAITING,
+                int(state),
                 encode_recipient(recipient),
-                b"",
+                item.answer.encode(),
             )
             for number, (recipient, destination) in enumerate(zip(item.envelope.recipients, item.destinations, strict=True))
         ],
@@ -371,10 +373,10 @@ def set_state(tx: Tx, chosen: Chosen, state: QueueState) -> int:
     where, values = chosen.where()
     changed = tx.run(
         "UPDATE queue_recipient SET state = ? WHERE (queue_id, number) IN (SELECT queue_id, number FROM queue_recipient"
-        f" WHERE {where} AND state = ? LIMIT ?)",
+        f" WHERE {where} AND state >= ? AND state <= ? LIMIT ?)",
         int(state),
         *values,
-        int(QueueState.WAITING if state is QueueState.HELD else QueueState.HELD),
+        *((0, 0) if state is not QueueState.WAITING else (int(QueueState.HELD), int(QueueState.ACCOUNT_HELD))),
         STEP,
     )
     tx.wake(QUEUE_TOPIC)

@@ -1,0 +1,38 @@
+"""What operations work with, and the table they stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..directory.local import LocalDirectory
+from ..flow.allowance import Allowance
+from ..seams import Bus, Clock
+from ..storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """*connections*: sessions under way on this worker, by service; empty when alone."""
+
+    directory: LocalDirectory
+    store: Store
+    bus: Bus
+    clock: Clock
+    data: str
+    started: int
+    connections: Callable[[], dict[str, int]]
+    allowance: Allowance
+
+
+Operation = Callable[..., Awaitable[Any]]
+OPERATIONS: dict[str, Operation] = {}
+
+
+def operation(name: str) -> Callable[[Operation], Operation]:
+    def register(function: Operation) -> Operation:
+        OPERATIONS[name] = function
+        return function
+
+    return register
