@@ -87,8 +87,10 @@ class Database(Protocol):
         """
         ...
 
-    async def read(self, work: Work[T]) -> T:
-        """Run *work* on one snapshot in a reader thread."""
+    async def read(self, work: Work[T], *, short: bool = False) -> T:
+        """Run *work* on one snapshot in a reader thread; a *short* one (some hundreds of rows, one of several) maybe on the
+        event loop, as long as what it reads lies in memory.
+        """
         ...
 
     async def peek(self, work: Work[T]) -> T:

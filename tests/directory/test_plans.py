@@ -26,7 +26,7 @@ class Noting:
     async def write(self, work: Work[T], accounts: Sequence[AccountId] = (), *, heavy: bool = False) -> T:
         return await self.inner.write(lambda tx: work(NotingTx(tx, self.statements)), accounts, heavy=heavy)
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], *, short: bool = False) -> T:
         return await self.inner.read(lambda tx: work(NotingTx(tx, self.statements)))
 
     async def peek(self, work: Work[T]) -> T:

@@ -1,15 +1,16 @@
 """How messages look in a FETCH response (RFC 9051 §7.5.2): a template for a list of attributes, filled from columns.
 
 A list of attributes is compiled once into a `Plan`: a bytes template and, for each hole in it, a function that gives the
-values of a whole batch of messages. So a message costs one `%` and nothing is parsed.
+values of a whole batch of messages. So nothing is parsed, and what of a message never changes is put together once: a `Group`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from itertools import chain, groupby
 from typing import Any
 
 from ...message.prepare import unpack_overview
@@ -116,7 +117,7 @@ class Batch:
         return [overview[which] for overview in self._unpacked]
 
 
-Column = Callable[[Batch], Iterable[int | bytes]]
+Column = Callable[[Batch], Sequence[int | bytes]]
 
 _ATTRIBUTES: dict[Attribute, tuple[Level, bytes, Column]] = {
     Attribute.UID: (Level.SNAPSHOT, b"UID %d", lambda batch: batch.uids),
@@ -136,18 +137,39 @@ _ATTRIBUTES: dict[Attribute, tuple[Level, bytes, Column]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Neighbouring attributes whose values never change: together they are one piece of a response."""
+
+    template: bytes
+    """Also the name under which the pieces are kept."""
+    columns: tuple[Column, ...]
+
+    def texts(self, batch: Batch) -> list[bytes]:
+        """The piece for each message."""
+        template = self.template
+        return [template % row for row in zip(*[column(batch) for column in self.columns], strict=True)]
+
+
+def _filled(template: bytes, *columns: Sequence[int | bytes]) -> bytes:
+    """*template* filled and repeated for each row: it is parsed by C, and once."""
+    return (template * len(columns[0])) % tuple(chain.from_iterable(zip(*columns, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a list of attributes means. See the module."""
 
     level: Level
-    other_level: Level
-    """How far we must go if the sections are known already."""
     template: bytes
+    """Of the whole response, with a hole for the number, each changing attribute and each group."""
+    holes: tuple[Column | Group, ...]
     pieces: tuple[bytes, ...]
-    """The template's part for each attribute."""
+    """How each attribute looks, with a hole for its value."""
     columns: tuple[Column, ...]
+    """The values of each attribute."""
     sections: tuple[Section, ...]
     attributes: tuple[FetchAttribute, ...]
+    groups: tuple[Group, ...]
 
     def piece(self, at: int, batch: Batch) -> bytes:
         """What the response says of attribute *at* for the one message in *batch*."""
@@ -159,10 +181,10 @@ class Plan:
         return any(not section.peek for section in self.sections)
 
     @property
-    def is_headers(self) -> bool:
-        """The sections are lists of header fields, whole ones: their values are worth keeping."""
+    def is_kept(self) -> bool:
+        """What never changes is small enough to be worth keeping: of the sections only whole lists of header fields."""
         return (
-            bool(self.sections)
+            self.level > Level.NARROW
             and not self.needs_previews
             and all(
                 section.kind in (Kind.FIELDS, Kind.FIELDS_NOT) and section.partial is None and not section.part
@@ -178,11 +200,12 @@ class Plan:
     def needs_flags(self) -> bool:
         return Attribute.FLAGS in self.attributes
 
-    def lines(self, batch: Batch) -> bytes:
-        """The untagged responses for *batch*."""
-        columns = [column(batch) for column in self.columns]
+    def lines(self, batch: Batch, kept: Sequence[list[bytes]]) -> bytes:
+        """The untagged responses for *batch*, whose unchanging parts are *kept*, one list for each group."""
+        parts = iter(kept)
+        columns = [next(parts) if isinstance(hole, Group) else hole(batch) for hole in self.holes]
         template = self.template.replace(b" FETCH (", b" UIDFETCH (", 1) if batch.by_uid else self.template
-        return b"".join([template % row for row in zip(batch.numbers(), *columns, strict=True)])
+        return _filled(template, batch.numbers(), *columns)
 
     def frames(self, batch: Batch, at: int) -> list[tuple[bytes, bytes]]:
         """The same cut behind the value of attribute *at*: so what is large can stand between and is not copied."""
@@ -199,7 +222,7 @@ def plan_of(attributes: tuple[FetchAttribute, ...]) -> Plan:
     pieces: list[bytes] = []
     columns: list[Column] = []
     sections: list[Section] = []
-    level = other_level = Level.SNAPSHOT
+    level = Level.SNAPSHOT
     for attribute in attributes:
         if isinstance(attribute, Section):
             sections.append(attribute)
@@ -208,13 +231,35 @@ def plan_of(attributes: tuple[FetchAttribute, ...]) -> Plan:
             columns.append(_section_column(attribute))
         elif attribute in _ATTRIBUTES:
             needed, piece, column = _ATTRIBUTES[attribute]
-            level, other_level = max(level, needed), max(other_level, needed)
+            level = max(level, needed)
             pieces.append(piece)
             columns.append(column)
         else:
             raise BadCommand("FETCH attribute is not supported")
-    template = b"* %d FETCH (" + b" ".join(pieces) + b")\r\n"
-    return Plan(level, other_level, template, tuple(pieces), tuple(columns), tuple(sections), attributes)
+    outer, holes = _grouped(attributes, pieces, columns)
+    template = b"* %d FETCH (" + b" ".join(outer) + b")\r\n"
+    groups = tuple(hole for hole in holes if isinstance(hole, Group))
+    return Plan(level, template, tuple(holes), tuple(pieces), tuple(columns), tuple(sections), attributes, groups)
+
+
+_CHEAP = {attribute for attribute, (level, _, _) in _ATTRIBUTES.items() if level is Level.SNAPSHOT}
+
+
+def _grouped(
+    attributes: Sequence[FetchAttribute], pieces: Sequence[bytes], columns: Sequence[Column]
+) -> tuple[list[bytes], list[Column | Group]]:
+    """The outer template's pieces and what fills them: neighbours that never change are one."""
+    outer: list[bytes] = []
+    holes: list[Column | Group] = []
+    for is_cheap, run in groupby(range(len(pieces)), lambda at: attributes[at] in _CHEAP):
+        chosen = list(run)
+        if is_cheap:
+            outer += [pieces[at] for at in chosen]
+            holes += [columns[at] for at in chosen]
+        else:
+            outer.append(b"%b")
+            holes.append(Group(b" ".join([pieces[at] for at in chosen]), tuple(columns[at] for at in chosen)))
+    return outer, holes
 
 
 def _section_column(section: Section) -> Column:

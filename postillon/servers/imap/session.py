@@ -27,9 +27,9 @@ from ...protocols.imap.server import ServerEngine
 from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory, SearchIndex, Waker
 from ...storage.store import Store
 from . import capability, commands
+from .answer_cache import AnswerCache
 from .answers import BadCommand, Goodbye, No, condition, translate
 from .dialogue import Dialogue, Hangup
-from .header_cache import HeaderCache
 from .indexed import IndexedMailboxes
 from .notifications import Interest, Picture
 from .numbers import uses_numbers
@@ -99,7 +99,7 @@ class ImapServer:
         self.tls = tls
         self.settings = settings or ImapSettings()
         self.snapshots = snapshots or Snapshots(store=store)
-        self.headers = HeaderCache()
+        self.answers = AnswerCache()
         self.indexed = None if index is None else IndexedMailboxes(store, index)
 
     async def session(self, stream: Stream) -> None:

@@ -95,7 +95,7 @@ class PostgresDatabase:
         self._writers.submit(self._write, job)
         return await future
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], *, short: bool = False) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     async def peek(self, work: Work[T]) -> T:

@@ -37,6 +37,8 @@ OLDEST_SAFE = (3, 51, 3)
 
 MAX_WORKS = 64
 MAX_BATCH_S = 0.005
+QUICK_S = 0.005
+"""A read that took less found its pages in memory."""
 CHECKPOINT_OCTETS = 16 << 20
 RESTART_OCTETS = 48 << 20
 
@@ -160,6 +162,8 @@ class SqliteDatabase:
         self._peeker: apsw.Connection | None = None
         self._writer: apsw.Connection | None = None
         self._lock_fd = -1
+        self._is_quick = False
+        """The last short read took next to no time."""
         self._closed = False
         self._ended = threading.Event()
         self.writing_since: float = 0
@@ -202,14 +206,27 @@ class SqliteDatabase:
             loop.call_soon(self._next_turn, loop)  # not at once: who else runs in this turn of the loop may join
         return await future
 
-    async def read(self, work: Work[T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+    async def read(self, work: Work[T], *, short: bool = False) -> T:
+        # A thread costs more than hundreds of rows that are in memory: SQLite lets go of the GIL at each of them. On a disk
+        # they take much longer, so the loop takes one only after a short read that was quick.
+        if not short or not self._is_quick:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work, short)
+        started = time.monotonic()
+        try:
+            return await self.peek(work)
+        finally:
+            self._is_quick = time.monotonic() - started < QUICK_S
 
-    def _read(self, work: Work[T]) -> T:
+    def _read(self, work: Work[T], short: bool) -> T:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect(readonly=True)
-        return _snapshot(connection, work)
+        started = time.monotonic()
+        try:
+            return _snapshot(connection, work)
+        finally:
+            if short:
+                self._is_quick = time.monotonic() - started < QUICK_S
 
     async def peek(self, work: Work[T]) -> T:
         if self._peeker is None or self._writer is None:

@@ -222,12 +222,12 @@ class Store:
     async def emails(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Email]:
         """Wide rows in uid order, for at most 500 uids a call; uids that are gone are left out."""
         _check(principal, account)
-        return await self.database.read(lambda tx: emails.emails(tx, account, mailbox, uids))
+        return await self.database.read(lambda tx: emails.emails(tx, account, mailbox, uids), short=True)
 
     async def overviews(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
         """Rows of (uid, received, zone, size, saved, email id, thread id, overview): what a list of messages shows."""
         _check(principal, account)
-        return await self.database.read(lambda tx: emails.overviews(tx, account, mailbox, uids))
+        return await self.database.read(lambda tx: emails.overviews(tx, account, mailbox, uids), short=True)
 
     async def emails_by_id(self, principal: Principal, account: AccountId, wanted: Sequence[int]) -> list[Email]:
         """By email id, in no order: also those expunged a moment ago."""
@@ -244,7 +244,7 @@ class Store:
     async def email_sizes(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
         """Rows of (uid, received, zone, size, saved, sent, email_id, thread_id)."""
         _check(principal, account)
-        return await self.database.read(lambda tx: emails.sizes(tx, account, mailbox, uids))
+        return await self.database.read(lambda tx: emails.sizes(tx, account, mailbox, uids), short=True)
 
     async def email_ids(self, principal: Principal, account: AccountId, mailbox: MailboxId, first: int, last: int) -> list[Row]:
         """Rows of (uid, email id) for the uids from *first* to *last*."""
@@ -268,7 +268,7 @@ class Store:
         def work(tx: Tx) -> list[list[bytes | tuple[BlobId, int, int]]]:
             return _inline(tx, wanted)
 
-        pieces = await self.database.read(work)
+        pieces = await self.database.read(work, short=True)
         return [await self._join(piece) for piece in pieces]
 
     async def _join(self, pieces: list[bytes | tuple[BlobId, int, int]]) -> bytes:

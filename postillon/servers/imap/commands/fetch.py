@@ -21,7 +21,7 @@ from ..fetch_items import Batch, Level, Plan, plan_of
 from ..previews import add_previews
 from ..selected import Selected
 from ..vanished import gone_earlier
-from .fetch_octets import send_octets
+from .fetch_octets import send_octets, texts
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -97,7 +97,10 @@ async def send(session: Session, selected: Selected, slots: array[int], attribut
             for line in selected.new_keywords():
                 session.dialogue.write(line)
         batch = Batch(selected.view, selected.loaded.keywords, part, by_uid=selected.by_uid)
-        if chosen.is_headers and await _from_cache(session, selected, batch, chosen):
+        known = _known(session, selected, batch, chosen) if chosen.is_kept else None
+        if known is not None:
+            session.dialogue.write(chosen.lines(batch, known))
+            await session.dialogue.breathe()
             continue
         missing |= await _read(session, selected, batch, chosen.level)
         if chosen.needs_previews:
@@ -105,7 +108,7 @@ async def send(session: Session, selected: Selected, slots: array[int], attribut
         if chosen.sections:
             await send_octets(session, batch, chosen, selected.loaded.key)
         else:
-            session.dialogue.write(chosen.lines(batch))
+            session.dialogue.write(chosen.lines(batch, texts(session, selected.loaded.key, batch, chosen)))
         await session.dialogue.breathe()
     return missing
 
@@ -124,18 +127,15 @@ async def _mark_seen(session: Session, selected: Selected, slots: array[int]) ->
     return bool(result.changed)
 
 
-async def _from_cache(session: Session, selected: Selected, batch: Batch, plan: Plan) -> bool:
-    """Answer with header fields that were asked for before; False if we do not have them all."""
-    for section in plan.sections:
-        values = session.server.headers.get(selected.loaded.key, section.label, batch.uids)
+def _known(session: Session, selected: Selected, batch: Batch, plan: Plan) -> list[list[bytes]] | None:
+    """What was asked for before; None if we do not have it all."""
+    known = []
+    for group in plan.groups:
+        values = session.server.answers.get(selected.loaded.key, group.template, batch.uids)
         if values is None:
-            return False
-        batch.octets[section.label] = values
-    if await _read(session, selected, batch, plan.other_level):
-        return False
-    session.dialogue.write(plan.lines(batch))
-    await session.dialogue.breathe()
-    return True
+            return None
+        known.append(values)
+    return known
 
 
 async def _read(session: Session, selected: Selected, batch: Batch, level: Level) -> bool:

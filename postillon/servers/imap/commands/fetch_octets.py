@@ -71,10 +71,7 @@ async def send_octets(session: Session, batch: Batch, plan: Plan, mailbox: Key) 
         if total > TOGETHER:
             await _send_large(session, part, plan, ropes[start], wanted[start])
         else:
-            await _send_together(session, part, plan, ropes[start:stop], wanted[start:stop])
-            if plan.is_headers:
-                for label, values in part.octets.items():
-                    session.server.headers.put(mailbox, label, part.uids, values)
+            await _send_together(session, part, plan, ropes[start:stop], wanted[start:stop], mailbox)
         await session.dialogue.breathe()
         start = stop
 
@@ -116,7 +113,9 @@ def _size(wanted: list[Wanted]) -> int:
     return sum(one.range[1] - one.range[0] for one in wanted if one.range is not None)
 
 
-async def _send_together(session: Session, batch: Batch, plan: Plan, ropes: list[Rope], wanted: list[list[Wanted]]) -> None:
+async def _send_together(
+    session: Session, batch: Batch, plan: Plan, ropes: list[Rope], wanted: list[list[Wanted]], mailbox: Key
+) -> None:
     ranges: dict[tuple[int, Range], None] = {}
     for at, sections in enumerate(wanted):
         for one in sections:
@@ -136,7 +135,16 @@ async def _send_together(session: Session, batch: Batch, plan: Plan, ropes: list
         batch.octets[item.label] = [
             _value(one := wanted[at][column], b"" if one.range is None else found[at, one.range]) for at in range(len(ropes))
         ]
-    session.dialogue.write(plan.lines(batch))
+    session.dialogue.write(plan.lines(batch, texts(session, mailbox, batch, plan)))
+
+
+def texts(session: Session, mailbox: Key, batch: Batch, plan: Plan) -> list[list[bytes]]:
+    """What never changes of the messages in *batch*, for `Plan.lines`; kept for the next time where it is worth it."""
+    made = [group.texts(batch) for group in plan.groups]
+    if plan.is_kept:
+        for group, values in zip(plan.groups, made, strict=True):
+            session.server.answers.put(mailbox, group.template, batch.uids, values)
+    return made
 
 
 def _value(wanted: Wanted, octets: bytes) -> bytes:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 STEP = 500
 LABEL = b"thread links"
-"""Under which `HeaderCache` keeps the Message-IDs; no section of FETCH is called so."""
+"""Under which `AnswerCache` keeps the Message-IDs; no attributes of FETCH are called so."""
 
 _ALGORITHMS = {"ORDEREDSUBJECT": by_subject, "REFERENCES": by_references}
 
@@ -74,7 +74,7 @@ def _made(rows: Sequence[Row], numbers: Sequence[int], sent: Sequence[int], link
 
 async def _links(session: Session, selected: Selected, uids: Sequence[int]) -> Sequence[bytes]:
     """Of each message its Message-ID and those of its ancestors, with NULs between. Kept, since programs ask again and again."""
-    box, store, kept = selected.loaded, session.store, session.server.headers
+    box, store, kept = selected.loaded, session.store, session.server.answers
     found = kept.get(box.key, LABEL, uids)
     if found is not None:
         return found

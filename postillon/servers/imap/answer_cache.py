@@ -1,5 +1,5 @@
-"""Answers to BODY[HEADER.FIELDS (…)], kept: programs ask for the same fields of the same messages each time they start, and
-what a message's header says never changes."""
+"""The parts of FETCH answers that never change (envelopes, structures, header fields), kept as they were sent: programs ask for
+the same of the same messages each time they start."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class _Kept:
     size: int = 0
 
 
-class HeaderCache:
-    """Of one worker: at most *limit* octets, the mailbox and list of fields least recently asked for go first."""
+class AnswerCache:
+    """Of one worker: at most *limit* octets, the mailbox and list of attributes least recently asked for go first."""
 
     def __init__(self, limit: int = 64 << 20) -> None:
         self._limit = limit
@@ -29,13 +29,15 @@ class HeaderCache:
         self._kept: OrderedDict[tuple[Key, bytes], _Kept] = OrderedDict()
 
     def get(self, mailbox: Key, label: bytes, uids: Sequence[int]) -> list[bytes] | None:
-        """The values for *uids*, or None if not all of them are here. *label*: the section as in the response."""
+        """The values for *uids*, or None if not all of them are here. *label*: what was asked for."""
         kept = self._kept.get((mailbox, label))
         if kept is None:
             return None
         self._kept.move_to_end((mailbox, label))
-        found = [value for uid in uids if (value := kept.values.get(uid)) is not None]
-        return found if len(found) == len(uids) else None
+        try:
+            return list(map(kept.values.__getitem__, uids))
+        except KeyError:
+            return None
 
     def put(self, mailbox: Key, label: bytes, uids: Sequence[int], values: Sequence[bytes]) -> None:
         kept = self._kept.setdefault((mailbox, label), _Kept())

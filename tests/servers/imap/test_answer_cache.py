@@ -1,9 +1,9 @@
-"""What is kept of header fields: never more than allowed, never another mailbox' or list's."""
+"""What is kept of answers to FETCH: never more than allowed, never another mailbox' or list's."""
 
 from __future__ import annotations
 
 from postillon.model.ids import AccountId, MailboxId
-from postillon.servers.imap.header_cache import HeaderCache
+from postillon.servers.imap.answer_cache import AnswerCache
 
 from .house import SIMPLE, House
 from .letters import RFC3501
@@ -13,7 +13,7 @@ OTHER = (AccountId(2), AccountId(2), MailboxId(1), 7)
 
 
 def test_only_whole_answers_are_given():
-    cache = HeaderCache()
+    cache = AnswerCache()
     cache.put(ONE, b"BODY[HEADER.FIELDS (A)]", [1, 3], [b"one", b"three"])
     assert cache.get(ONE, b"BODY[HEADER.FIELDS (A)]", [3, 1]) == [b"three", b"one"]
     assert cache.get(ONE, b"BODY[HEADER.FIELDS (A)]", [1, 2]) is None
@@ -22,7 +22,7 @@ def test_only_whole_answers_are_given():
 
 
 def test_the_oldest_goes_first():
-    cache = HeaderCache(limit=1000)
+    cache = AnswerCache(limit=1000)
     cache.put(ONE, b"A", [1], [b"x" * 400])
     cache.put(OTHER, b"A", [1], [b"x" * 300])
     cache.get(ONE, b"A", [1])
@@ -32,7 +32,7 @@ def test_the_oldest_goes_first():
 
 
 def test_one_mailbox_takes_no_more_than_its_part():
-    cache = HeaderCache(limit=4000)
+    cache = AnswerCache(limit=4000)
     for uid in range(100):
         cache.put(ONE, b"A", [uid], [b"x" * 100])
     assert cache.get(ONE, b"A", [0]) is not None
