@@ -142,6 +142,8 @@ QUEUE_TOPIC = -1
 """Something was enqueued. Positive topics are account ids."""
 DIRECTORY_TOPIC = -2
 """Domains, aliases or accounts changed."""
+BANS_TOPIC = -3
+"""Somebody was banned, or is no longer."""
 
 
 class FindKind(Enum):

@@ -22,6 +22,7 @@ from ..relay.smarthost import via
 from ..seams import QUEUE_TOPIC
 from ..storage.db.check import quick_check
 from ..storage.store import Chosen
+from . import protection as protection
 from . import sending as sending
 from .tools import OPERATIONS, Tools
 from .tools import operation as _operation

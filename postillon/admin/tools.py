@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..directory.bans import Bans
 from ..directory.local import LocalDirectory
 from ..flow.allowance import Allowance
 from ..seams import Bus, Clock
@@ -24,6 +25,7 @@ class Tools:
     started: int
     connections: Callable[[], dict[str, int]]
     allowance: Allowance
+    bans: Bans
 
 
 Operation = Callable[..., Awaitable[Any]]

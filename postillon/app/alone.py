@@ -24,5 +24,6 @@ async def alone(config: Config, operation: str, arguments: dict[str, Any]) -> An
     await make_schema(Layout(Path(config.data)))
     now = int(time.time())
     async with opened(config, instance=now, checkpoints=False) as data:
-        tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, now, dict, make_allowance(config, data))
+        allowance = make_allowance(config, data)
+        tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, now, dict, allowance, data.bans)
         return await perform(tools, operation, arguments)

@@ -14,6 +14,7 @@ import apsw
 
 from ..bus.local import LocalBus
 from ..config import Config
+from ..directory.bans import Bans, BanSettings, Offence
 from ..directory.limiter import Limiter, LimiterSettings
 from ..directory.local import DirectorySettings, LocalDirectory
 from ..directory.pool import PasswordPool
@@ -106,6 +107,7 @@ class Opened:
     index: FileIndex
     pool: PasswordPool
     limiter: Limiter
+    bans: Bans
     directory: LocalDirectory
 
 
@@ -138,7 +140,9 @@ async def opened(
             index=index,
             keeps_records=config.records.keep_days > 0,
         )
-        limiter = Limiter(side, clock, LimiterSettings(loopback_exempt=config.development is not None))
+        bans = Bans(database, side, hub, clock, ban_settings(config))
+        settings = LimiterSettings(loopback_exempt=config.development is not None)
+        limiter = Limiter(side, clock, settings, lambda address: bans.note(address, Offence.LOGIN))
         directory = LocalDirectory(
             database=database,
             limiter=limiter,
@@ -148,12 +152,17 @@ async def opened(
             secret=await _secret(store),
             settings=DirectorySettings(default_quota=config.limits.quota),
         )
-        yield Opened(config, layout, clock, ids, hub, database, side, store, index, pool, limiter, directory)
+        yield Opened(config, layout, clock, ids, hub, database, side, store, index, pool, limiter, bans, directory)
     finally:
         pool.close()
         await index.close()
         await side.close()
         await database.close()
+
+
+def ban_settings(config: Config) -> BanSettings:
+    wanted = config.protection
+    return BanSettings(is_on=wanted.bans, trusted=wanted.trusted)
 
 
 async def _secret(store: Store) -> bytes:

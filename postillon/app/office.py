@@ -19,6 +19,7 @@ from ..admin.operations import perform
 from ..admin.tools import Tools
 from ..config import Config, Destination, Sending
 from ..config import Route as RouteSettings
+from ..directory.bans import Bans
 from ..flow.allowance import Allowance
 from ..flow.authenticate import AuthenticationSettings, Authenticator
 from ..flow.bounce import Reporter
@@ -31,7 +32,7 @@ from ..flow.sign import Signer
 from ..flow.submit import Submitter
 from ..model.queue import NextHop
 from ..net.limits import ConnectionLimits, LimitSettings
-from ..net.listener import Listener, serve
+from ..net.listener import Listener, Refuse, serve
 from ..net.networks import Networks
 from ..net.proxied import Proxies
 from ..net.tls import ServerTls, client_context
@@ -72,7 +73,7 @@ class Port:
     session: Session
     tls: ServerTls | None
     """Given: TLS from the first octet."""
-    refuse: bytes
+    refuse: Refuse
     proxies: Proxies | None = None
     """Whose connections begin with a PROXY header."""
 
@@ -90,6 +91,7 @@ class Office:
         indexer: Indexer | None,
         transport: RelayTransport,
         limits: ConnectionLimits,
+        bans: Bans,
     ) -> None:
         self.queue = queue
         self.janitor = janitor
@@ -98,6 +100,7 @@ class Office:
         self._unix = unix
         self._transport = transport
         self._limits = limits
+        self.bans = bans
         self._listeners: list[tuple[str, Listener]] = []
 
     async def open(self, listeners: Sequence[tuple[str, socket.socket]], unix: Mapping[str, socket.socket]) -> None:
@@ -105,7 +108,13 @@ class Office:
         for service, sock in listeners:
             port = self._ports[service]
             listener = await serve(
-                sock, port.session, tls=port.tls, limits=self._limits, refuse=port.refuse, proxies=port.proxies
+                sock,
+                port.session,
+                tls=port.tls,
+                limits=self._limits,
+                refuse=port.refuse,
+                admission=self.bans.refusal,
+                proxies=port.proxies,
             )
             self._listeners.append((service, listener))
         for service, sock in unix.items():
@@ -168,7 +177,7 @@ def compose(spec: Spec, data: Opened) -> Office:
     def prune_records() -> Awaitable[int]:
         return data.store.prune_records(config.records.keep_days * 86400)
 
-    janitor = Janitor((data.store.clean, data.limiter.prune, prune_records, allowance.prune))
+    janitor = Janitor((data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune))
     data.store.space.on_pressed = janitor.press
     office = Office(
         ports=_ports(config, data, _receiver(config, data, resolver, deliverer, flow, keys), submitter(data.directory)),
@@ -178,6 +187,7 @@ def compose(spec: Spec, data: Opened) -> Office:
         indexer=Indexer(data.store, data.index) if spec.slot == 0 else None,  # one for all workers
         transport=transport,
         limits=_limits(config, spec.workers),
+        bans=data.bans,
     )
     return office
 
@@ -207,6 +217,7 @@ def _receiver(
         clock=data.clock,
         settings=flow,
         judge=judge,
+        bans=data.bans,
     )
 
 
@@ -223,6 +234,7 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
         tls=smtp_tls,
         settings=smtp,
         note=data.store.note,
+        bans=data.bans,
     )
     submission = SubmissionServer(
         path=submitter,
@@ -234,6 +246,7 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
         tls=smtp_tls,
         settings=SmtpSettings(hostname=smtp.hostname, limits=smtp.limits, plaintext_login_allowed=clear_allowed),
         note=data.store.note,
+        bans=data.bans,
     )
     imap = ImapServer(
         store=data.store,
@@ -249,6 +262,7 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
             append_limit=config.limits.message_size,
         ),
         index=data.index,
+        bans=data.bans,
     )
     pop3 = Pop3Server(
         store=data.store,
@@ -257,9 +271,18 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
         session_id=data.ids.session,
         tls=pop3_tls,
         settings=Pop3Settings(plaintext_on_loopback=clear_allowed),
+        bans=data.bans,
     )
-    full_smtp = f"421 4.7.0 {config.hostname} Too many connections\r\n".encode()
-    full_imap, full_pop3 = b"* BYE [LIMIT] Too many connections\r\n", b"-ERR [SYS/TEMP] Too many connections\r\n"
+
+    def full_smtp(words: str) -> bytes:
+        return f"421 4.7.0 {config.hostname} {words}\r\n".encode()
+
+    def full_imap(words: str) -> bytes:
+        return f"* BYE [LIMIT] {words}\r\n".encode()
+
+    def full_pop3(words: str) -> bytes:
+        return f"-ERR [SYS/TEMP] {words}\r\n".encode()
+
     ports = {
         "smtp": Port(mx.session, None, full_smtp),
         "proxy": Port(mx.session, None, full_smtp),
@@ -286,7 +309,9 @@ def _unix(
     allowance: Allowance,
     connections: Callable[[], dict[str, int]],
 ) -> dict[str, Session]:
-    tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, data.clock.now(), connections, allowance)
+    tools = Tools(
+        data.directory, data.store, data.bus, data.clock, config.data, data.clock.now(), connections, allowance, data.bans
+    )
     local_mail = LocalMail(
         store=data.store,
         directory=data.directory,

@@ -137,6 +137,7 @@ async def _run(spec: Spec, line: Lifeline, data: Opened, stopping: asyncio.Event
         if office.indexer is not None:
             running.append(tasks.create_task(office.indexer.run()))
         running += [tasks.create_task(_note_confirmed(data.store)), tasks.create_task(_write_records(data.store))]
+        running.append(tasks.create_task(office.bans.run()))
         running.append(tasks.create_task(line.beat(lambda: _lock_held_s(data))))
         line.tell(ready=True)
         log.debug("worker serves", slot=spec.slot, generation=spec.generation, pid=os.getpid())

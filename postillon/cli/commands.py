@@ -30,6 +30,7 @@ _COMMANDS = {
     "alias": "addresses that lead to others",
     "queue": "mail that waits to be delivered",
     "dkim": "keys that outgoing mail is signed with",
+    "ban": "addresses that are refused",
     "version": "the version of this program",
 }
 """Command → what it is for. The module of the same name in this package has a click command of that name."""

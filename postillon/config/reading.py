@@ -198,6 +198,9 @@ def _senseless_network(config: Config) -> Iterator[Found]:
         for name in getattr(config.sending, table):
             if not _is_domain(name):
                 yield ("sending", table, name), f"`{name}` is not a domain"
+    for name in config.protection.trusted:
+        if not _is_network(name):
+            yield ("protection", "trusted"), f"`protection.trusted`: {name!r} is no IP address and no network like 192.0.2.0/24"
     for name in config.authentication.trusted_sealers:
         if not _is_domain(name):
             yield ("authentication", "trusted_sealers"), f"`authentication.trusted_sealers`: {name!r} is not a domain"

@@ -201,6 +201,16 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
+class Protection:
+    """What strangers must put up with before their mail is looked at."""
+
+    trusted: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Networks in CIDR notation, or addresses, that are never banned, delayed or greylisted."""
+    bans: bool = True
+    """Refuse addresses for a time after too many failed logins, unknown recipients and the like."""
+
+
+@dataclass(frozen=True, slots=True)
 class Development:
     """What only `postillon dev` sets; there are no such keys in the file."""
 
@@ -236,6 +246,7 @@ class Config:
     limits: Limits = Limits()
     authentication: Authentication = Authentication()
     filters: Filters = Filters()
+    protection: Protection = Protection()
     logging: Logging = Logging()
     records: Records = Records()
     development: Development | None = None

@@ -9,9 +9,7 @@ of it that is still younger than a window.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -19,6 +17,8 @@ from postillon.log import Log
 from postillon.model.errors import AuthenticationDelayed, Unavailable
 from postillon.seams import Clock, Database, Tx
 from postillon.storage.store import limits
+
+from .subjects import key_of, row_of, sliding, subjects
 
 MINUTE, DAY = 60, 86_400
 LOOPBACK = ("127.0.0.1", "::1")
@@ -43,45 +43,31 @@ class LimiterSettings:
     """127.0.0.1 and ::1, and only these two, are never limited (developer mode)."""
 
 
-def subjects(address: str) -> tuple[str, str]:
-    """(address, network) as they are counted; text that is no IP address counts as itself."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address, address
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None:
-            return _network(f"{ip}/64"), _network(f"{ip}/56")
-        ip = ip.ipv4_mapped
-    return str(ip), _network(f"{ip}/24")
-
-
-def _network(text: str) -> str:
-    return str(ipaddress.ip_network(text, strict=False))
-
-
-def _key(kind: bytes, subject: str) -> bytes:
-    """Short whatever the client made up, and no names in clear in this file."""
-    return kind + hashlib.blake2b(subject.encode("utf-8", "replace"), digest_size=15).digest()
-
-
 class _Keys:
     """The keys of one login attempt."""
 
     def __init__(self, address: str, name: str) -> None:
         self.address, self.network = subjects(address)
-        self.by_address = _key(b"a", self.address)
-        self.by_network = _key(b"n", self.network)
-        self.by_name = _key(b"u", name)
-        self.last = _key(b"l", name)
-        self.known = _key(b"k", f"{self.address} {name}")
+        self.by_address = key_of(b"a", self.address)
+        self.by_network = key_of(b"n", self.network)
+        self.by_name = key_of(b"u", name)
+        self.last = key_of(b"l", name)
+        self.known = key_of(b"k", f"{self.address} {name}")
 
 
 class Limiter:
     """The shared limiter. *database* is the side database, migrated with `side_schema`."""
 
-    def __init__(self, database: Database, clock: Clock, settings: LimiterSettings | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        settings: LimiterSettings | None = None,
+        on_guess: Callable[[str], None] = lambda address: None,
+    ) -> None:
+        """*on_guess* hears the address of each failure that may be a guess."""
         self._database = database
+        self._on_guess = on_guess
         self._clock = clock
         self._settings = settings or LimiterSettings()
         self._gates: dict[str, tuple[asyncio.Semaphore, int]] = {}
@@ -103,9 +89,9 @@ class Limiter:
             (wanted[2], MINUTE, settings.per_minute * settings.network_factor),
             (wanted[3], DAY, settings.per_day * settings.network_factor),
         ):
-            if _sliding(found, key, window, now) >= limit:
+            if sliding(found, key, window, now) >= limit:
                 raise AuthenticationDelayed(TEXT, detail=f"{address}: {limit} failures in {window} s")
-        failures = _sliding(found, keys.by_name, DAY, now)
+        failures = sliding(found, keys.by_name, DAY, now)
         if failures >= settings.name_free and found.get((keys.known, 0), 0) + settings.remember_s <= now:
             wait = min(1 << min(int(failures) - settings.name_free, 30), settings.name_longest_s)
             if now < found.get((keys.last, 0), 0) + wait:
@@ -117,10 +103,16 @@ class Limiter:
         """
         if self._is_exempt(address):
             return
-        keys, now = _Keys(address, name), self._clock.now()
-        rows = [_row(keys.by_address + b"m", MINUTE, now), _row(keys.by_network + b"m", MINUTE, now)]
         if not is_repeated:
-            rows += [_row(keys.by_address + b"d", DAY, now), _row(keys.by_network + b"d", DAY, now), _row(keys.by_name, DAY, now)]
+            self._on_guess(address)
+        keys, now = _Keys(address, name), self._clock.now()
+        rows = [row_of(keys.by_address + b"m", MINUTE, now), row_of(keys.by_network + b"m", MINUTE, now)]
+        if not is_repeated:
+            rows += [
+                row_of(keys.by_address + b"d", DAY, now),
+                row_of(keys.by_network + b"d", DAY, now),
+                row_of(keys.by_name, DAY, now),
+            ]
 
         def work(tx: Tx) -> None:
             limits.add(tx, rows)
@@ -176,14 +168,3 @@ class Limiter:
         """Remove counters that have ended, some at a time; for the janitor. Returns how many."""
         now = self._clock.now()
         return await self._database.write(lambda tx: limits.prune(tx, now))
-
-
-def _row(key: bytes, window: int, now: int) -> tuple[bytes, int, int]:
-    started = now - now % window
-    return key, started, started + 2 * window
-
-
-def _sliding(found: dict[tuple[bytes, int], int], key: bytes, window: int, now: int) -> float:
-    started = now - now % window
-    before = found.get((key, started - window), 0)
-    return found.get((key, started), 0) + before * (1 - (now - started) / window)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from ..directory.bans import Bans, Offence
 from ..log import Log
 from ..message.incoming import Incoming
 from ..message.octets import Octets
@@ -37,6 +38,7 @@ class Receiver:
         clock: Clock,
         settings: FlowSettings,
         judge: Judge | None = None,
+        bans: Bans | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -45,6 +47,7 @@ class Receiver:
         self._clock = clock
         self._settings = settings
         self._judge = judge
+        self._bans = bans
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL. Raises Refusal."""
@@ -61,6 +64,8 @@ class Receiver:
             recipient = await self._named(found)
         else:
             found = await self._directory.find(recipient.address)
+        if self._bans is not None and found.kind is not FindKind.LOCAL:
+            self._bans.note(client.address, Offence.RELAY if found.kind is FindKind.FOREIGN else Offence.UNKNOWN)
         if found.kind is FindKind.FOREIGN:
             raise NotPermitted("Relaying denied: that domain is not served here", status="5.7.1")
         check_local(found, recipient, envelope.size or 0)

@@ -23,7 +23,12 @@ from .tls import HANDSHAKE_S, SHUTDOWN_S, ServerTls, check_alpn, cut_buffers
 log = Log("net")
 
 Session = Callable[[Stream], Awaitable[None]]
+Admission = Callable[[str], str]
+"""Of an address: why it may not come in, in words that it may hear; empty: it may."""
+Refuse = Callable[[str], bytes]
+"""Such words in the clothes of a protocol."""
 
+TOO_MANY = "Too many connections"
 BACKLOG = 1024
 ACCEPTS = 32
 """Connections taken in one turn of the loop, so that a flood of them does not starve the others."""
@@ -88,7 +93,8 @@ class Listener:
         tls: ServerTls | None,
         limits: ConnectionLimits | None,
         tasks: asyncio.TaskGroup | None,
-        refuse: bytes,
+        refuse: Refuse | None,
+        admission: Admission | None,
         handshake_s: float,
         proxies: Proxies | None = None,
     ) -> None:
@@ -99,6 +105,7 @@ class Listener:
         self._limits = limits
         self._tasks = tasks
         self._refuse = refuse
+        self._admission = admission
         self._handshake_s = handshake_s
         self._loop = asyncio.get_running_loop()
         self._connections: dict[asyncio.Task[None], Stream | None] = {}
@@ -165,19 +172,21 @@ class Listener:
         task.add_done_callback(lambda task: self._ended(task, visit, connection))
 
     def _may_enter(self, connection: socket.socket, address: str) -> bool:
-        if self._limits is None or not (reason := self._limits.enter(address)):
+        words = self._admission(address) if self._admission is not None else ""
+        reason = words or (self._limits.enter(address) if self._limits is not None else "")
+        if not reason:
             return True
         log.debug("connection refused", peer=address, reason=reason)
-        self._turn_away(connection)
+        self._turn_away(connection, words or TOO_MANY)
         return False
 
-    def _turn_away(self, connection: socket.socket) -> None:
+    def _turn_away(self, connection: socket.socket, words: str) -> None:
         """Say the protocol's words, if it speaks in the clear, and close. Never waits."""
         with connection:
-            if self._refuse and self._tls is None:
+            if self._refuse is not None and self._tls is None:
                 try:
                     connection.setblocking(False)
-                    connection.send(self._refuse)
+                    connection.send(self._refuse(words))
                     connection.shutdown(socket.SHUT_WR)
                 except OSError:
                     pass
@@ -298,20 +307,29 @@ async def serve(
     tls: ServerTls | None = None,
     limits: ConnectionLimits | None = None,
     tasks: asyncio.TaskGroup | None = None,
-    refuse: bytes = b"",
+    refuse: Refuse | None = None,
+    admission: Admission | None = None,
     handshake_s: float = HANDSHAKE_S,
     proxies: Proxies | None = None,
 ) -> Listener:
     """Accept on *sock* (from `bind`) and run *session* for each connection, in *tasks* if given; closes the stream after it.
 
-    *tls*: TLS comes first (implicit TLS). *refuse* is what a client hears that *limits* do not let in (`421 …`), only in
-    the clear. *proxies*: whose connections begin with a PROXY header.
+    *tls*: TLS comes first (implicit TLS). *refuse* makes what a client hears that *limits* or *admission* do not let in
+    (`421 …`), only in the clear. *proxies*: whose connections begin with a PROXY header.
     Errors of a session are logged and end that connection only. Raises OSError if *tls* has no usable certificate.
     """
     if tls is not None:
         tls.context()
     listener = Listener(
-        sock, session, tls=tls, limits=limits, tasks=tasks, refuse=refuse, handshake_s=handshake_s, proxies=proxies
+        sock,
+        session,
+        tls=tls,
+        limits=limits,
+        tasks=tasks,
+        refuse=refuse,
+        admission=admission,
+        handshake_s=handshake_s,
+        proxies=proxies,
     )
     listener.start()
     return listener

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from postillon.directory.limiter import Limiter, LimiterSettings, subjects
+from postillon.directory.limiter import Limiter, LimiterSettings
 from postillon.directory.local import LocalDirectory
+from postillon.directory.subjects import subjects
 from postillon.model.envelope import Client
 from postillon.model.errors import AuthenticationDelayed, AuthenticationFailed
 

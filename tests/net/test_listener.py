@@ -82,7 +82,7 @@ def test_two_sockets_share_a_port_only_when_asked():
 
 async def test_connections_over_the_limit_hear_the_protocols_words():
     limits = ConnectionLimits(LimitSettings(per_address=2, exempt=()))
-    listener = await serve(bind("127.0.0.1", 0), echo, limits=limits, refuse=REFUSAL)
+    listener = await serve(bind("127.0.0.1", 0), echo, limits=limits, refuse=lambda words: REFUSAL)
     clients = [await connect("127.0.0.1", listener.port, timeout_s=5, local_address="127.0.0.66") for _ in range(4)]
     assert [await all_of(client) for client in clients[2:]] == [REFUSAL, REFUSAL]
     stranger = await connect("127.0.0.1", listener.port, timeout_s=5, local_address="127.0.1.2")
@@ -101,7 +101,7 @@ async def test_a_place_is_free_again_after_a_session_however_it_ended():
         if await stream.receive() == b"bug":
             raise ValueError("a bug")
 
-    listener = await serve(bind("127.0.0.1", 0), session, limits=limits, refuse=REFUSAL)
+    listener = await serve(bind("127.0.0.1", 0), session, limits=limits, refuse=lambda words: REFUSAL)
     for word in (b"bug", b"bye", b"bug"):
         client = await connect("127.0.0.1", listener.port, timeout_s=5)
         client.write(word)

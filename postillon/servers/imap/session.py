@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ...directory.bans import Bans, Offence
 from ...directory.login import has_binding, mechanisms
 from ...log import Log
 from ...model.account import Account, AccountState, Principal
@@ -90,6 +91,7 @@ class ImapServer:
         settings: ImapSettings | None = None,
         snapshots: Snapshots | None = None,
         index: SearchIndex | None = None,
+        bans: Bans | None = None,
     ) -> None:
         self.store = store
         self.directory = directory
@@ -99,6 +101,7 @@ class ImapServer:
         self.tls = tls
         self.settings = settings or ImapSettings()
         self.snapshots = snapshots or Snapshots(store=store)
+        self.bans = bans
         self.answers = AnswerCache()
         self.indexed = None if index is None else IndexedMailboxes(store, index)
 
@@ -279,6 +282,8 @@ class Session:
         """The engine's own verdict goes out as it is."""
         self.dialogue.write(event.response)
         self.over |= event.close
+        if self.server.bans is not None and self.account is None:
+            self.server.bans.note(self.client.address, Offence.PROTOCOL)
 
     async def _command(self, command: Command) -> None:
         rule = commands.TABLE.get(type(command.request))

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from ...directory.bans import Bans, Offence
 from ...log import Log
 from ...model.account import Account, AccountState
 from ...model.envelope import Client
@@ -62,6 +63,7 @@ class Pop3Server:
         session_id: Callable[[], str],
         tls: ServerTls | None = None,
         settings: Pop3Settings | None = None,
+        bans: Bans | None = None,
     ) -> None:
         self.store = store
         self.directory = directory
@@ -69,6 +71,7 @@ class Pop3Server:
         self.session_id = session_id
         self.tls = tls
         self.settings = settings or Pop3Settings()
+        self.bans = bans
 
     async def session(self, stream: Stream) -> None:
         """Serve one connection to its end. Raises OSError when it breaks."""
@@ -128,6 +131,8 @@ class Session:
                 await self._answer(event)
             elif isinstance(event, ProtocolError):
                 self.say(event.reply)
+                if self.server.bans is not None and self.account is None:
+                    self.server.bans.note(self.client.address, Offence.PROTOCOL)
             await self.flush_if_much()
 
     async def next_event(self) -> Event:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
+from ...directory.bans import Offence
 from ...log import Log
 from ...net.stream import Stream
 from ...protocols.smtp.events import Event
@@ -118,10 +119,20 @@ class Conversation:
         """Answer a command, or end the connection if it was one mistake (or one idle command) too many."""
         if is_error:
             self.patience.errors += 1
+            if words := self.banned():
+                raise Hangup(Reply(421, words, "4.7.0"))
         if self.patience.is_over:
             self.log.info("too many errors", peer=self.stream.peer, status=reply.status)
+            self.offended(Offence.PERSISTENT)
             raise Hangup(TOO_MANY_ERRORS)
         self._replies.append(reply.encode())
+
+    def offended(self, offence: Offence) -> None:
+        """The client has done that."""
+
+    def banned(self) -> str:
+        """Why the client is not welcome any more, in words; empty: it is."""
+        return ""
 
     async def flush(self) -> None:
         """Send what waits."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
+from ...directory.bans import Bans, Offence
 from ...flow.records import refused
 from ...log import Log
 from ...message.incoming import Incoming
@@ -109,7 +110,7 @@ class SmtpServer:
     """What the sessions of one service share. One object serves its ports with and without implicit TLS.
 
     *path*: what becomes of mail. *spool*: makes a spool for so many octets (`Store.spool`). *session_id* makes ids for the
-    log. *tls*: for STARTTLS; None: not offered. The constructor does no work.
+    log. *tls*: for STARTTLS; None: not offered. *bans* hears of offences. The constructor does no work.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class SmtpServer:
         tls: ServerTls | None = None,
         settings: SmtpSettings | None = None,
         note: Note = lambda record, names, trail: None,
+        bans: Bans | None = None,
     ) -> None:
         """*note* writes down what was refused (`Store.note`)."""
         self.note = note
@@ -131,6 +133,7 @@ class SmtpServer:
         self.session_id = session_id
         self.tls = tls
         self.settings = settings or SmtpSettings()
+        self.bans = bans
 
     @property
     def refusal(self) -> bytes:
@@ -207,6 +210,13 @@ class Session(Conversation):
         """Is a refusal by the mail path an error of the client? Temporary ones never are."""
         return reply.kind == 5
 
+    def offended(self, offence: Offence) -> None:
+        if self.client.account is None and self.server.bans is not None:  # our own people's programs may be clumsy
+            self.server.bans.note(self.client.address, offence)
+
+    def banned(self) -> str:
+        return self.server.bans.refusal(self.client.address) if self.server.bans is not None else ""
+
     # The dialogue
 
     async def run(self) -> None:
@@ -254,12 +264,16 @@ class Session(Conversation):
             except TimeoutError:
                 early = None
             if early is not None:
-                raise Hangup(PIPELINED if early else None)
+                raise self._early() if early else Hangup
         await asyncio.sleep(0)  # a turn of the loop, so that what was sent along with the connection is seen
         if self.stream.unread:
-            raise Hangup(PIPELINED)
+            raise self._early()
         self.say(Reply(220, f"{self.settings.hostname} ESMTP {self.settings.product}"))
         await self.flush()
+
+    def _early(self) -> Hangup:
+        self.offended(Offence.EARLY)
+        return Hangup(PIPELINED)
 
     async def grant(
         self, work: Awaitable[T], command: str, recipients: Sequence[Address] = (), by: Address | None = None, **facts: Any
@@ -392,6 +406,8 @@ class Session(Conversation):
         incoming, receipt = done
         self._unheard.append(incoming)
         self.patience.forgive()
+        if self.server.bans is not None:
+            self.server.bans.made_good(self.client.address)
         self.say(Reply(250, f"Ok: {receipt.blob:x}", "2.0.0"))
 
     async def _deliver(self, transaction: Transaction, spool: Spool) -> tuple[Incoming, Receipt]:
@@ -429,7 +445,9 @@ class Session(Conversation):
         if event.close:
             self.log.info("protocol error", peer=self.client.address, status=event.reply.status, reason=event.reply.text)
             self.note_refused(as_refusal(event.reply), "connection")
+            self.offended(Offence.PERSISTENT)
             raise Hangup(event.reply)
+        self.offended(Offence.PROTOCOL)
         # A client that names too many recipients has made no mistake; it sends the message again for the others.
         self.answer(event.reply, event.reply.kind == 5)
 
@@ -450,11 +468,13 @@ class Session(Conversation):
         await self.flush()
         self.engine.accepted(event)
         if self.engine.pending:
+            self.offended(Offence.INJECTION)
             raise Hangup(PIPELINED)
         try:
             await self.stream.start_tls(context, server_side=True, reply=READY_FOR_TLS.encode())
         except InjectedPlaintext as error:
             self.log.warning("plaintext after STARTTLS", peer=self.client.address, reason=str(error))
+            self.offended(Offence.INJECTION)
             raise Hangup from error
         except ssl.SSLError as error:
             self.log.info("handshake failed", peer=self.client.address, reason=error.reason or str(error))

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import replace
 
+from ...directory.bans import Bans
 from ...directory.login import has_binding, login, mechanisms
 from ...model.account import Account, AccountState
 from ...model.errors import AuthenticationDelayed, AuthenticationFailed, NotFound, Refusal
@@ -44,8 +45,11 @@ class SubmissionServer(SmtpServer):
         tls: ServerTls | None = None,
         settings: SmtpSettings | None = None,
         note: Note = lambda record, names, trail: None,
+        bans: Bans | None = None,
     ) -> None:
-        super().__init__(path=path, spool=spool, clock=clock, session_id=session_id, tls=tls, settings=settings, note=note)
+        super().__init__(
+            path=path, spool=spool, clock=clock, session_id=session_id, tls=tls, settings=settings, note=note, bans=bans
+        )
         self.directory = directory
         self.bus = bus
 

@@ -26,6 +26,20 @@ def add(tx: Tx, rows: Iterable[tuple[bytes, int, int]]) -> None:
     )
 
 
+def add_points(tx: Tx, rows: Iterable[tuple[bytes, int, int, int]]) -> None:
+    """Add points, maybe negative ones, for each (key, start, points, expiry); no counter falls below nothing."""
+    at_least_nothing = "CASE WHEN limit_count.count + excluded.count > 0 THEN limit_count.count + excluded.count ELSE 0 END"
+    tx.many(
+        "INSERT INTO limit_count (key, started, count, expires) VALUES (?, ?, ?, ?)"
+        f" ON CONFLICT (key, started) DO UPDATE SET count = {at_least_nothing}",
+        [(key, started, points, expires) for key, started, points, expires in rows],
+    )
+
+
+def forget(tx: Tx, keys: Sequence[bytes]) -> None:
+    tx.many("DELETE FROM limit_count WHERE key = ?", [(key,) for key in keys])
+
+
 def mark(tx: Tx, key: bytes, value: int, expires: int) -> None:
     """Set the mark *key* to *value*."""
     tx.run(
