@@ -7,7 +7,7 @@ import stat
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import apsw
@@ -109,6 +109,8 @@ class Opened:
     limiter: Limiter
     bans: Bans
     directory: LocalDirectory
+    secret: bytes = field(repr=False)
+    """The installation's."""
 
 
 @asynccontextmanager
@@ -143,16 +145,17 @@ async def opened(
         bans = Bans(database, side, hub, clock, ban_settings(config))
         settings = LimiterSettings(loopback_exempt=config.development is not None)
         limiter = Limiter(side, clock, settings, lambda address: bans.note(address, Offence.LOGIN))
+        secret = await _secret(store)
         directory = LocalDirectory(
             database=database,
             limiter=limiter,
             pool=pool,
             clock=clock,
             ids=ids,
-            secret=await _secret(store),
+            secret=secret,
             settings=DirectorySettings(default_quota=config.limits.quota),
         )
-        yield Opened(config, layout, clock, ids, hub, database, side, store, index, pool, limiter, bans, directory)
+        yield Opened(config, layout, clock, ids, hub, database, side, store, index, pool, limiter, bans, directory, secret)
     finally:
         pool.close()
         await index.close()

@@ -58,7 +58,7 @@ from .data import Opened
 from .dkim import DkimKeys
 from .filters import Parts, judge_settings, make_filters
 from .resolver import make_resolver
-from .sending import make_allowance
+from .sending import make_allowance, make_srs
 from .tls import chains
 
 Session = Callable[[Any], Any]
@@ -146,6 +146,7 @@ def compose(spec: Spec, data: Opened) -> Office:
     )
     keys = DkimKeys(data.layout.dkim)
     signer = Signer(keys.signing)
+    srs = make_srs(config, data)
     reporter = Reporter(
         store=data.store,
         directory=data.directory,
@@ -154,8 +155,9 @@ def compose(spec: Spec, data: Opened) -> Office:
         hostname=flow.hostname,
         queue_lifetime_s=flow.queue_lifetime_s,
         signer=signer,
+        srs=srs,
     )
-    deliverer = Deliverer(store=data.store, directory=data.directory, clock=data.clock, settings=flow, reporter=reporter)
+    deliverer = Deliverer(store=data.store, directory=data.directory, clock=data.clock, settings=flow, reporter=reporter, srs=srs)
 
     allowance = make_allowance(config, data)
 
@@ -218,6 +220,7 @@ def _receiver(
         settings=flow,
         judge=judge,
         bans=data.bans,
+        srs=make_srs(config, data),
     )
 
 

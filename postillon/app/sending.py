@@ -7,6 +7,7 @@ from dataclasses import fields
 from ..config import Config
 from ..flow.allowance import Allowance, AllowanceSettings
 from ..flow.notice import Notices
+from ..mailauth.srs import Srs
 from ..model.sending import NO_LIMITS, SendingLimits
 from .data import Opened
 
@@ -33,3 +34,8 @@ def make_notices(config: Config, data: Opened) -> Notices:
         hostname=config.hostname,
         queue_lifetime_s=config.sending.lifetime,
     )
+
+
+def make_srs(config: Config, data: Opened) -> Srs | None:
+    """None: the senders of what aliases hand on stay what they are."""
+    return Srs(data.secret) if config.sending.srs and data.secret else None

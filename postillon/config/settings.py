@@ -126,6 +126,8 @@ class Sending:
     """When a sender hears, once, that a message has not arrived yet; 0: never."""
     lifetime: int = 5 * 86400
     """When a message is given up and returned."""
+    srs: bool = True
+    """Rewrite the sender of what an alias hands on to another server, so that SPF holds there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..log import Log
+from ..mailauth.srs import Srs, SrsError, is_srs
 from ..message import dsn
 from ..message.header import header_end
 from ..message.octets import Octets
@@ -64,7 +65,9 @@ class Reporter:
         hostname: str,
         queue_lifetime_s: int = 5 * 86400,
         signer: Signer | None = None,
+        srs: Srs | None = None,
     ) -> None:
+        self._srs = srs
         self._store = store
         self._directory = directory
         self._clock = clock
@@ -111,6 +114,15 @@ class Reporter:
             return None
         return await self._plan(about, wanted, success_words(wanted, self._hostname, about.made_at))
 
+    def _original(self, sender: Address) -> Address:
+        """Of what an alias handed on: whose message it was."""
+        if self._srs is None or not is_srs(sender):
+            return sender
+        try:
+            return self._srs.original(sender, self._clock.now())
+        except SrsError:
+            return sender
+
     async def _targets(self, sender: Address) -> list[AccountId | Address]:
         """Accounts and foreign addresses that *sender* leads to."""
         try:
@@ -152,8 +164,8 @@ class Reporter:
         )
 
     async def _plan(self, about: About, reported: Sequence[dsn.Reported], words: str, until: int | None = None) -> Plan | None:
-        sender = about.envelope.sender
-        assert sender is not None, "wants_…"
+        assert about.envelope.sender is not None, "wants_…"
+        sender = self._original(about.envelope.sender)
         targets = await self._targets(sender)
         if not targets:
             log.warning("no report: its sender is not to be found", queue=about.name, sender=sender)

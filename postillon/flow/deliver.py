@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..mailauth.srs import Srs, SrsError
 from ..message import dsn
 from ..message.octets import Octets
 from ..message.prepare import prepare
@@ -76,7 +77,10 @@ class Deliverer:
         clock: Clock,
         settings: FlowSettings,
         reporter: Reporter | None = None,
+        srs: Srs | None = None,
     ) -> None:
+        """*srs*: rewrites the senders of what aliases hand on; None: they stay what they are."""
+        self._srs = srs
         self._store = store
         self._directory = directory
         self._clock = clock
@@ -99,7 +103,7 @@ class Deliverer:
             File(account, copies.of(account).encode(), copies.of(account).size, role=_ROLES[fate])
             for account, fate in filing[: self._settings.copies_at_once]
         ]
-        queued = list(self._remote(envelope, accepted, fates, copies, sender_account))
+        queued = await self._remote(envelope, accepted, fates, copies, sender_account)
         if later:
             wishes = {account: _wishes(one) for one in reversed(accepted) for account in one.accounts}
             queued.append(
@@ -124,23 +128,53 @@ class Deliverer:
         plan = await self._reporter.success(about, reported)
         return () if plan is None else (plan,)
 
-    def _remote(
+    async def _remote(
         self,
         envelope: Envelope,
         accepted: Sequence[Accepted],
         fates: Fates,
         copies: Copies,
         sender_account: AccountId | None,
-    ) -> Iterable[Enqueue]:
-        recipients: dict[str, Recipient] = {}
+    ) -> list[Enqueue]:
+        """A duty for each address elsewhere; those that are sent under one sender share a message."""
+        groups: dict[Address | None, list[Recipient]] = {}
+        seen: set[str] = set()
         if fates.remote is Fate.DISCARD:
-            return
+            return []
+        rewrites = await self._rewrites(envelope, accepted)
         for one in accepted:
             for target in one.remote:
-                recipients.setdefault(target.key, _handed_on(_wishes(one), target))
-        if recipients:
-            found = tuple(recipients.values())
-            yield self._enqueue(envelope, found, tuple(r.address.domain for r in found), copies.handed_on, sender_account)
+                if target.key not in seen:
+                    seen.add(target.key)
+                    is_forward = rewrites and target != one.recipient.address
+                    sender = self._forwarder(envelope, one) if is_forward else envelope.sender
+                    groups.setdefault(sender, []).append(_handed_on(_wishes(one), target))
+        return [
+            self._enqueue(
+                replace(envelope, sender=sender),
+                tuple(found),
+                tuple(recipient.address.domain for recipient in found),
+                copies.handed_on,
+                sender_account,
+            )
+            for sender, found in groups.items()
+        ]
+
+    async def _rewrites(self, envelope: Envelope, accepted: Sequence[Accepted]) -> bool:
+        """Whether handing on would break SPF: under the name of somebody who does not know our address."""
+        if self._srs is None or envelope.sender is None:
+            return False
+        if all(target == one.recipient.address for one in accepted for target in one.remote):
+            return False
+        return not await self._directory.is_local_domain(envelope.sender.domain)
+
+    def _forwarder(self, envelope: Envelope, one: Accepted) -> Address:
+        """The sender under which what came for *one* is handed on: at the domain of the alias, where reports find us."""
+        assert self._srs is not None and envelope.sender is not None, "_rewrites"
+        try:
+            return self._srs.rewrite(envelope.sender, one.recipient.address.domain, self._clock.now())
+        except SrsError:
+            return envelope.sender  # too long to be rewritten: some will take it all the same
 
     async def _local_later(
         self, envelope: Envelope, wishes: Mapping[AccountId, Recipient], copies: Copies, sender_account: AccountId | None

@@ -6,6 +6,7 @@ import time
 
 from ..directory.bans import Bans, Offence
 from ..log import Log
+from ..mailauth.srs import Srs, SrsError, is_srs
 from ..message.incoming import Incoming
 from ..message.octets import Octets
 from ..message.trace import received, return_path
@@ -24,6 +25,8 @@ from .plan import Fates, decide_all
 
 log = Log("receive")
 
+RELAYING = "Relaying denied: that domain is not served here"
+
 
 class Receiver:
     """The MX' mail path: `sender`, then `recipient` for each, then `message` (servers.smtp.session.MailPath)."""
@@ -39,7 +42,9 @@ class Receiver:
         settings: FlowSettings,
         judge: Judge | None = None,
         bans: Bans | None = None,
+        srs: Srs | None = None,
     ) -> None:
+        self._srs = srs
         self._store = store
         self._directory = directory
         self._resolver = resolver
@@ -62,15 +67,30 @@ class Receiver:
             if found.kind is not FindKind.LOCAL:
                 raise NotFound("There is no postmaster here yet", status="5.1.1")
             recipient = await self._named(found)
+        elif self._srs is not None and is_srs(recipient.address):
+            return await self._way_back(self._srs, envelope, recipient)
         else:
             found = await self._directory.find(recipient.address)
         if self._bans is not None and found.kind is not FindKind.LOCAL:
             self._bans.note(client.address, Offence.RELAY if found.kind is FindKind.FOREIGN else Offence.UNKNOWN)
         if found.kind is FindKind.FOREIGN:
-            raise NotPermitted("Relaying denied: that domain is not served here", status="5.7.1")
+            raise NotPermitted(RELAYING, status="5.7.1")
         check_local(found, recipient, envelope.size or 0)
         self._settings.check_remote(found.remote)
         return Accepted(recipient, found.accounts, found.remote, found.detail)
+
+    async def _way_back(self, srs: Srs, envelope: Envelope, recipient: Recipient) -> Accepted:
+        """A report about something that we had handed on goes to whom it came from. Nothing else takes this way."""
+        if not await self._directory.is_local_domain(recipient.address.domain):
+            raise NotPermitted(RELAYING, status="5.7.1")
+        if envelope.sender is not None:
+            raise NotPermitted("This address takes only reports, which have the null sender", status="5.7.1")
+        try:
+            original = srs.original(recipient.address, self._clock.now())
+        except SrsError as error:
+            raise NotPermitted(f"No such mailbox here: {error}", status="5.1.1") from error
+        self._settings.check_remote([original])
+        return Accepted(recipient, remote=(original,))
 
     async def _named(self, found: Found) -> Recipient:
         return Recipient(Address.parse((await self._directory.account(found.accounts[0])).name))
