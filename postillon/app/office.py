@@ -44,6 +44,7 @@ from ..relay.tls_policy import ClientContexts, TlsMode, TlsRules
 from ..relay.transport import RelayTransport
 from ..seams import Directory, Resolver
 from ..servers.imap.session import ImapServer, ImapSettings
+from ..servers.imap.urlauth import UrlAuthority
 from ..servers.pop3.session import Pop3Server, Pop3Settings
 from ..servers.smtp.mx import MxServer
 from ..servers.smtp.session import SmtpSettings
@@ -249,6 +250,7 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
         tls=smtp_tls,
         settings=SmtpSettings(hostname=smtp.hostname, limits=smtp.limits, plaintext_login_allowed=clear_allowed),
         note=data.store.note,
+        urls=UrlAuthority(data.store, data.directory, data.clock, config.hostname),
         bans=data.bans,
     )
     imap = ImapServer(
@@ -263,6 +265,8 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
             version=__version__,
             plaintext_on_loopback=clear_allowed,
             append_limit=config.limits.message_size,
+            hidden=config.imap.hidden,
+            submitters=config.imap.submitters,
         ),
         index=data.index,
         bans=data.bans,

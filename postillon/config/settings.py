@@ -157,6 +157,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Imap:
+    hidden: tuple[str, ...] = ("UIDONLY",)
+    """Capabilities that no client is told of; `postillon account hide` names more for one account."""
+    submitters: tuple[str, ...] = ()
+    """Accounts that other submission servers log in with: they may read what `submit+` URLs name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Logging:
     level: str = "info"
     """`debug`, `info`, `warning` or `error`."""
@@ -246,6 +254,7 @@ class Config:
     dns: Dns = Dns()
     sending: Sending = Sending()
     limits: Limits = Limits()
+    imap: Imap = Imap()
     authentication: Authentication = Authentication()
     filters: Filters = Filters()
     protection: Protection = Protection()

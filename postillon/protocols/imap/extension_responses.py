@@ -103,15 +103,19 @@ def generated_urls(urls: Iterable[bytes]) -> bytes:
     return b" ".join((b"* GENURLAUTH", *map(string, urls))) + CRLF
 
 
-def fetched_url(url: bytes, data: bytes | None) -> bytes:
-    """The plain form; None if it may not be had."""
-    return b"* URLFETCH %b %b\r\n" % (astring(url), _value(data))
+def no_url(url: bytes) -> bytes:
+    """It may not be had, whatever the reason."""
+    return b"* URLFETCH %b NIL\r\n" % astring(url)
 
 
-def fetched_url_parts(url: bytes, parts: Iterable[tuple[str, bytes]]) -> bytes:
-    """The extended form: (parameter, its value ready to send) pairs."""
-    pairs = b"".join(b" (%b %b)" % (name.encode("ascii"), value) for name, value in parts)
-    return b"* URLFETCH %b%b\r\n" % (astring(url), pairs)
+def fetched_url(url: bytes, size: int) -> bytes:
+    """The plain form up to its octets, of which *size* follow and then CRLF."""
+    return b"* URLFETCH %b {%d}\r\n" % (astring(url), size)
+
+
+def fetched_url_parts(url: bytes) -> bytes:
+    """The extended form up to its parts: ` (name value)` each, and then CRLF."""
+    return b"* URLFETCH %b" % astring(url)
 
 
 # --- smaller ones -----------------------------------------------------------------------------------------------------

@@ -41,6 +41,15 @@ class Bdat:
 
 
 @dataclass(frozen=True, slots=True)
+class Burl:
+    """What *url* names is the next piece of the message (RFC 4468 §3). The session reads it, gives it to `engine.take`, and
+    accepts; DataEnd follows after the last one. Not accepted: only RSET helps."""
+
+    url: bytes
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Octets of the message to keep: dots taken away, CR LF never divided."""
 
@@ -115,6 +124,6 @@ class ProtocolError:
 
 
 Event = (
-    Ehlo | Mail | Rcpt | DataStart | Bdat | Chunk | BdatEnd | DataEnd | Auth | AuthResponse | StartTls
+    Ehlo | Mail | Rcpt | DataStart | Bdat | Burl | Chunk | BdatEnd | DataEnd | Auth | AuthResponse | StartTls
     | Rset | Noop | Help | Vrfy | Quit | ProtocolError
 )  # fmt: skip

@@ -31,6 +31,7 @@ _EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _UTF8_ADDRESS = re.compile(r"(?:[!-*,-<>-\[\]-~\x80-\U0010ffff]|\\x\{[0-9A-Fa-f]{2,6}\})+")
 _ORCPT = re.compile(r"([A-Za-z0-9-]+);(.+)")
 _MECHANISM = re.compile(rb"([A-Za-z0-9_-]{1,20})(?: +([^ ]+))?")  # RFC 4422 §3.1
+_BURL = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]{0,20}:[!-~]{1,4096}?)(?: +(LAST))?", re.IGNORECASE)  # RFC 4468 §4
 _BDAT = re.compile(rb"([0-9]{1,19})(?: +(LAST))?", re.IGNORECASE)  # RFC 3030 §2
 
 
@@ -284,3 +285,11 @@ def parse_bdat(argument: bytes) -> tuple[int, bool]:
     if match is None:
         raise GrammarError(501, "5.5.4", "Syntax is BDAT size [LAST]")
     return int(match[1]), match[2] is not None
+
+
+def parse_burl(argument: bytes) -> tuple[bytes, bool]:
+    """`url [LAST]` (RFC 4468 §3.3). Raises GrammarError."""
+    match = _BURL.fullmatch(argument.strip(b" "))
+    if match is None:
+        raise GrammarError(501, "5.5.4", "Syntax is BURL imap://... [LAST]")
+    return match[1], match[2] is not None

@@ -18,6 +18,7 @@ from .events import (
     AuthResponse,
     Bdat,
     BdatEnd,
+    Burl,
     Chunk,
     DataEnd,
     DataStart,
@@ -33,7 +34,7 @@ from .events import (
     StartTls,
     Vrfy,
 )  # fmt: skip
-from .grammar import GrammarError, decode_base64, parse_auth, parse_bdat, parse_hello, parse_mail, parse_rcpt
+from .grammar import GrammarError, decode_base64, parse_auth, parse_bdat, parse_burl, parse_hello, parse_mail, parse_rcpt
 from .reply import Reply
 
 
@@ -88,6 +89,7 @@ TABLE = {
     b"RCPT": Rule(frozenset({State.MAIL, State.RCPT})),
     b"DATA": Rule(frozenset({State.RCPT}), is_last=True, takes_argument=False),
     b"BDAT": Rule(ANY),
+    b"BURL": Rule(frozenset({State.RCPT, State.BDAT})),
     b"RSET": Rule(ANY, takes_argument=False),
     b"NOOP": Rule(ANY),
     b"HELP": Rule(ANY),
@@ -144,7 +146,8 @@ class ServerEngine:
 
     *normalise*: bare CR and LF in messages become CR LF instead of a refusal; None: as *submission*. *starttls*: the command
     is offered (never inside TLS). *requiretls*: the connection is encrypted (RFC 8689 §2). *lmtp*: LHLO takes the place of EHLO
-    and HELO; the session answers each recipient.
+    and HELO; the session answers each recipient. *burl*: which URLs can be opened, as EHLO tells it (RFC 4468 §3.2); empty:
+    none, and there is no BURL.
     """
 
     def __init__(
@@ -156,6 +159,7 @@ class ServerEngine:
         starttls: bool = True,
         normalise: bool | None = None,
         requiretls: bool = False,
+        burl: str = "",
     ) -> None:
         self.state = State.NEW
         self.authenticated = False
@@ -164,6 +168,8 @@ class ServerEngine:
         self._requiretls = requiretls
         offered = set(TABLE) - ({b"EHLO", b"HELO"} if lmtp else {b"LHLO"})
         self._absent = (set() if submission else {b"AUTH"}) | (set() if starttls else {b"STARTTLS"})
+        self._absent |= set() if burl else {b"BURL"}
+        self._burls = burl
         self._readers = {verb: (rule, _READERS[verb]) for verb, rule in TABLE.items() if verb in offered}
         self._idle = State.NEW
         self._buffer = LineBuffer()
@@ -196,6 +202,9 @@ class ServerEngine:
             offered.append("STARTTLS")
         if self._requiretls:
             offered.append("REQUIRETLS")
+        if self._burls:
+            # RFC 4468 §3.2: which URLs can be opened is told once it is known for whom.
+            offered.append(f"BURL {self._burls}" if self.authenticated else "BURL")
         if mechanisms:
             offered.append("AUTH " + " ".join(mechanisms))
         return tuple(offered)
@@ -218,6 +227,8 @@ class ServerEngine:
             self._forget()
         elif kind in _AFTER:
             self.state = _AFTER[kind]
+        elif isinstance(event, Burl):
+            self.state = State.ENDED if event.last else State.BDAT
         if isinstance(event, Mail):
             self._smtputf8 = event.envelope.smtputf8
         elif kind is Rcpt:
@@ -225,6 +236,15 @@ class ServerEngine:
         elif kind is DataStart:
             self._content = Content(self._limits.size, self._normalise)
             self._dots = DotReader()
+
+    def take(self, octets: bytes) -> bytes:
+        """What to keep of *octets* that a Burl brought: checked and counted like all others."""
+        return self._content.take(octets)
+
+    @property
+    def fault(self) -> Reply | None:
+        """What is wrong with the message so far."""
+        return self._content.refusal
 
     def auth_over(self, success: bool) -> None:
         """The exchange that an accepted Auth began has ended."""
@@ -279,7 +299,7 @@ class ServerEngine:
             return ProtocolError(error.reply, close=verb == b"BDAT")
 
     def _out_of_order(self, verb: bytes) -> Reply:
-        if self.state is State.MAIL and verb in (b"DATA", b"BDAT") and self._has_tried_recipient:
+        if self.state is State.MAIL and verb in (b"DATA", b"BDAT", b"BURL") and self._has_tried_recipient:
             return NO_VALID_RECIPIENTS  # RFC 5321 §3.3
         return _OUT_OF_ORDER[self.state]
 
@@ -325,6 +345,13 @@ class ServerEngine:
         self._size = self._remaining = size
         self._is_last = last
         return Bdat(size, last) if is_in_order else self._octets()
+
+    def _burl(self, argument: bytes) -> Event:
+        url, last = parse_burl(argument)
+        if self.state is State.RCPT:
+            self._content = Content(self._limits.size, self._normalise)
+        self.state = State.LOST  # until the session accepts it
+        return Burl(url, last)
 
     def _octets(self) -> Event | None:
         data = self._buffer.take(self._remaining)
@@ -393,6 +420,7 @@ _READERS: dict[bytes, _Reader] = {
     b"RCPT": ServerEngine._rcpt,
     b"DATA": lambda engine, argument: DataStart(),
     b"BDAT": ServerEngine._bdat,
+    b"BURL": ServerEngine._burl,
     b"RSET": lambda engine, argument: Rset(),
     b"NOOP": lambda engine, argument: Noop(),
     b"HELP": lambda engine, argument: Help(),

@@ -16,6 +16,8 @@ AUTHENTICATED = (
     b"MOVE",  # RFC 6851
     b"MULTIAPPEND",  # RFC 3502
     b"CATENATE",  # RFC 4469
+    b"URLAUTH",  # RFC 4467
+    b"URLAUTH=BINARY",  # RFC 5524
     b"BINARY",  # RFC 3516
     b"ESEARCH",  # RFC 4731
     b"PARTIAL",  # RFC 9394

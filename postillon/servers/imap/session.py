@@ -37,6 +37,7 @@ from .numbers import uses_numbers
 from .progress import Progress, is_long
 from .selected import Selected
 from .snapshots import Snapshots
+from .urlauth import UrlAuthority
 
 log = Log("imap")
 
@@ -67,6 +68,8 @@ class ImapSettings:
     """How often IDLE looks by itself, should a wake be lost."""
     hidden: tuple[str, ...] = ()
     """Capabilities that no account is to see."""
+    submitters: tuple[str, ...] = ()
+    """Accounts that other submission servers log in with, to read what `submit+` URLs name (RFC 4467 §3)."""
     progress_s: float = 12
     """How often a client whose command takes long hears that it is under way (RFC 9585 §3: 10 to 15 seconds)."""
     reread_s: float = 1
@@ -103,6 +106,7 @@ class ImapServer:
         self.snapshots = snapshots or Snapshots(store=store)
         self.bans = bans
         self.answers = AnswerCache()
+        self.urls = UrlAuthority(store, directory, clock, self.settings.name, self.settings.submitters)
         self.indexed = None if index is None else IndexedMailboxes(store, index)
 
     async def session(self, stream: Stream) -> None:

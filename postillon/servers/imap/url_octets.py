@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ...message import transfer
 from ...message.header import header_fields
 from ...message.part import Part, SectionKind, decode_structure, find, section
 from ...model.account import Principal
@@ -39,13 +40,15 @@ class Located:
     start: int
     stop: int
 
+    fields: bytes | None = None
+    """For HEADER.FIELDS: those of the header that lies there."""
+
     @property
     def size(self) -> int:
-        """Octets that `octets` gives at most."""
-        if self.section.partial is None:
-            return self.stop - self.start
-        first, count = self.section.partial
-        return max(0, min(count, self.stop - self.start - first))
+        """Octets that `octets` gives."""
+        whole = self.stop - self.start if self.fields is None else len(self.fields)
+        first, count = self.section.partial or (0, whole)
+        return max(0, min(count, whole - first))
 
 
 async def locate(store: Store, principal: Principal, mailbox: Mailbox, url: MessageUrl) -> Located:
@@ -60,21 +63,50 @@ async def locate(store: Store, principal: Principal, mailbox: Mailbox, url: Mess
     place = section(structure, item.part, KINDS[item.kind], rope.size - email.blob_size)
     if place is None:
         raise BadUrl("no such section")
-    return Located(email, rope, item, find(structure, item.part), *place)
+    fields = await _fields(store, rope, item, *place) if item.kind in (Kind.FIELDS, Kind.FIELDS_NOT) else None
+    return Located(email, rope, item, find(structure, item.part), *place, fields)
+
+
+async def _fields(store: Store, rope: Rope, item: Section, start: int, stop: int) -> bytes:
+    if stop - start > MAX_HEADER:
+        raise BadUrl("the header is too large")
+    header = await store.read_octets(rope, start, stop)
+    return header_fields(header, item.fields, negate=item.kind is Kind.FIELDS_NOT) or b"\r\n"
 
 
 async def octets(store: Store, located: Located) -> AsyncIterator[bytes]:
     """The octets in pieces, as they are stored."""
     item, start, stop = located.section, located.start, located.stop
     first, count = item.partial or (0, stop - start)
-    if item.kind in (Kind.FIELDS, Kind.FIELDS_NOT):
-        if stop - start > MAX_HEADER:
-            raise BadUrl("the header is too large")
-        header = await store.read_octets(located.rope, start, stop)
-        fields = header_fields(header, item.fields, negate=item.kind is Kind.FIELDS_NOT) or b"\r\n"
-        yield fields[first : first + count]
+    if located.fields is not None:
+        yield located.fields[first : first + count] if item.partial else located.fields
         return
     start = min(start + first, stop)
     stop = min(start + count, stop)
     for at in range(start, stop, PIECE):
         yield await store.read_octets(located.rope, at, min(at + PIECE, stop))
+
+
+def is_decodable(located: Located) -> bool:
+    return _encoding(located) in transfer.ENCODINGS
+
+
+def _encoding(located: Located) -> bytes:
+    """Of a part as a whole; headers and texts of messages have none (RFC 3516 §4.3), nor have composite parts."""
+    part = located.part
+    if located.section.kind is not Kind.ALL or part is None or part.children or not located.section.part:
+        return b"binary"
+    return part.encoding
+
+
+async def decoded(store: Store, located: Located) -> AsyncIterator[bytes]:
+    """The octets without the part's transfer encoding; a partial range counts decoded octets (RFC 5524 §3)."""
+    partial = located.section.partial
+    whole = replace(located, section=replace(located.section, partial=None))
+    first, count = partial or (0, 1 << 62)
+    decoder, at = transfer.decoder(_encoding(located)), 0
+    async for piece in octets(store, whole):
+        clear = decoder.feed(piece)
+        yield clear[max(first - at, 0) : max(first + count - at, 0)]
+        at += len(clear)
+    yield decoder.finish()[max(first - at, 0) : max(first + count - at, 0)]

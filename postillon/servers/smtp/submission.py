@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from typing import Protocol
 
 from ...directory.bans import Bans
 from ...directory.login import has_binding, login, mechanisms
@@ -12,7 +13,7 @@ from ...model.account import Account, AccountState
 from ...model.errors import AuthenticationDelayed, AuthenticationFailed, NotFound, Refusal
 from ...net.stream import Stream
 from ...net.tls import ServerTls
-from ...protocols.smtp.events import Auth, AuthResponse, ProtocolError
+from ...protocols.smtp.events import Auth, AuthResponse, Burl, Chunk, ProtocolError
 from ...protocols.smtp.grammar import encode_base64
 from ...protocols.smtp.reply import Reply
 from ...protocols.smtp.server import ServerEngine
@@ -30,8 +31,16 @@ TOO_MANY_LOGINS = Reply(421, "Too many failed logins; closing", "4.7.0")
 NO_LONGER_WELCOME = Reply(421, "The account is closed; closing", "4.7.0")
 
 
+class Urls(Protocol):
+    """Who opens the IMAP URLs of BURL (`servers.imap.urlauth.UrlAuthority`)."""
+
+    async def submit(self, text: bytes, sender: str) -> AsyncIterator[bytes]:
+        """The octets of what the URL names, if it is the sender's own. Raises Refusal."""
+        ...
+
+
 class SubmissionServer(SmtpServer):
-    """Serves mail programs. The mail path is `flow.submit.Submitter`; *bus* tells when accounts change."""
+    """Serves mail programs. The mail path is `flow.submit.Submitter`; *bus* tells when accounts change; *urls*: for BURL."""
 
     def __init__(
         self,
@@ -44,6 +53,7 @@ class SubmissionServer(SmtpServer):
         bus: Bus,
         tls: ServerTls | None = None,
         settings: SmtpSettings | None = None,
+        urls: Urls | None = None,
         note: Note = lambda record, names, trail: None,
         bans: Bans | None = None,
     ) -> None:
@@ -52,6 +62,7 @@ class SubmissionServer(SmtpServer):
         )
         self.directory = directory
         self.bus = bus
+        self.urls = urls
 
     async def session(self, stream: Stream) -> None:
         """Serve one connection to its end. Raises OSError when it breaks."""
@@ -75,6 +86,7 @@ class SubmissionSession(Session):
             starttls=self.may_start_tls,
             normalise=self.settings.normalise_newlines,
             requiretls=self.client.tls is not None,
+            burl=f"imap imap://{self.settings.hostname}" if self.server.urls is not None else "",
         )
 
     @property
@@ -91,6 +103,32 @@ class SubmissionSession(Session):
         if self.client.account is not None:
             return None
         return LOGIN_FIRST if self.client.tls is not None or self._may_login_in_clear else TLS_FIRST
+
+    # BURL (RFC 4468)
+
+    async def _burl(self, event: Burl) -> None:
+        """Write what the URL names where the client's own octets go."""
+        assert self.server.urls is not None
+        if self.current.spool is None and self.current.fault is None:
+            self._open_spool()
+        done = await self.grant(self._fill(event), "BURL")
+        fault = done if isinstance(done, Reply) else self.engine.fault or self.current.fault
+        if fault is not None:
+            return self.answer(fault, fault.kind == 5)
+        self.engine.accepted(event)
+        if not event.last:
+            self.say(Reply(250, f"{done} octets read", "2.6.0"))
+
+    async def _fill(self, event: Burl) -> int:
+        assert self.server.urls is not None
+        size = 0
+        async for octets in await self.server.urls.submit(event.url, self.client.login):
+            kept, size = self.engine.take(octets), size + len(octets)
+            if kept:
+                await self._chunk(Chunk(kept))
+            if self.engine.fault is not None or self.current.fault is not None:
+                break
+        return size
 
     # Logging in
 
@@ -165,7 +203,7 @@ class SubmissionSession(Session):
         if account.state is not AccountState.ACTIVE:
             raise Hangup(NO_LONGER_WELCOME)
 
-    answers = Session.answers | {Auth: _auth}
+    answers = Session.answers | {Auth: _auth, Burl: _burl}
 
 
 def _is_loopback(address: str) -> bool:

@@ -44,6 +44,7 @@ def _mailbox_step(tx: Tx, account: AccountId, mailbox: MailboxId, now: int) -> b
     )
     if not rows:
         tx.run("DELETE FROM metadata WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
+        tx.run("DELETE FROM urlauth_key WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
         return True
     tx.run("DELETE FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid <= ?", account, mailbox, rows[-1][0])
     unplace(tx, account, [row[1] for row in rows], now)

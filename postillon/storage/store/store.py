@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -24,7 +25,7 @@ from ...seams import BlobStore, Clock, Database, Row, SearchIndex, Tx, Work
 from ..ids import IdSource
 from ..space import Space, octets_of, shrink
 from ..spool import INLINE_LIMIT, Spool
-from . import emails, janitor, mailboxes, metadata, queue, records
+from . import emails, janitor, mailboxes, metadata, queue, records, urlauth
 from .commit import Acceptor, accounts_of, commit, confirm, filing, names_of, reported
 from .emails import STEP, CopyResult, FlagResult, Operation
 from .filing import AppendItem, add_blob, add_email, charge, file, keyword_bits, place, take_uids
@@ -391,6 +392,24 @@ class Store:
 
             removed += await self._write(work, (account,), heavy=len(part) > LIGHT)
         return removed
+
+    # --- URLs that open a message --------------------------------------------------------------------------------
+
+    async def urlauth_key(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> bytes | None:
+        """What URLs to messages of *mailbox* are signed with (RFC 4467 §2.4); None: none were made."""
+        _check(principal, account)
+        return await self.database.peek(lambda tx: urlauth.key(tx, account, mailbox))
+
+    async def make_urlauth_key(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> bytes:
+        """The same, made now if there is none."""
+        _check(principal, account)
+        fresh = secrets.token_bytes(urlauth.KEY_SIZE)
+        return await self.database.write(lambda tx: urlauth.make_key(tx, account, mailbox, fresh))
+
+    async def reset_urlauth_keys(self, principal: Principal, account: AccountId, mailbox: MailboxId | None) -> None:
+        """Make all URLs to messages of *mailbox* void; None: of all mailboxes."""
+        _check(principal, account)
+        await self.database.write(lambda tx: urlauth.reset(tx, account, mailbox))
 
     # --- bodies and plans ------------------------------------------------------------------------------------------
 

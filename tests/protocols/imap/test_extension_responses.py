@@ -48,9 +48,9 @@ def test_a_very_deep_thread_is_written():
 
 def test_others():
     assert responses.generated_urls([b"imap://x;a=b"]) == b'* GENURLAUTH "imap://x;a=b"\r\n'
-    assert responses.fetched_url(b"imap://x", b"a\r\nb") == b"* URLFETCH imap://x {4}\r\na\r\nb\r\n"
-    assert responses.fetched_url(b"u", None) == b"* URLFETCH u NIL\r\n"
-    assert responses.fetched_url_parts(b"u", [("BINARY", b"~{1}\r\n\0")]) == b"* URLFETCH u (BINARY ~{1}\r\n\0)\r\n"
+    assert responses.fetched_url(b"imap://x", 4) == b"* URLFETCH imap://x {4}\r\n"
+    assert responses.no_url(b"u") == b"* URLFETCH u NIL\r\n"
+    assert responses.fetched_url_parts(b"u") == b"* URLFETCH u"
     assert (
         responses.esearch_in(b"tag1", "a b", 1, [(b"COUNT", 3), (b"ALL", b"4001,4003")])
         == b'* ESEARCH (TAG "tag1" MAILBOX "a b" UIDVALIDITY 1) UID COUNT 3 ALL 4001,4003\r\n'

@@ -9,9 +9,12 @@ A file reads like the examples of the RFCs:
     @ impatient                                    the server tells of progress at every turn
     @ put simple [\\Seen $Label]                    a message of MESSAGES arrives in INBOX
     @ second                                       D logs in as alice, too
+    @ other                                        D logs in as bob
+    @ later 3600                                   so many seconds pass
     C: a1 SELECT INBOX                             the client says (CRLF is added); D: the other client
     C> {5+}\\r\\nabc                                 the same with escapes and no CRLF of its own
-    S: * 1 EXISTS                                  the server says; T: to the other client. `...` is anything
+    S: * 1 EXISTS                                  the server says; T: to the other client. `...` is anything, and so is
+                                                   `{{name}}`, which a later C: line repeats by that name
     S* * OK [UNSEEN 1] ...                         one of the responses up to the next plain S:, in any order
     S! * LIST ...                                  none of the responses up to the next plain S: is like that
     S. closed                                      the server closes
@@ -29,7 +32,7 @@ import pytest
 
 from postillon.model.mail import SYSTEM_FLAGS
 
-from .house import Client, House
+from .house import PASSWORD, Client, House
 from .letters import MESSAGES
 
 FOLDER = Path(__file__).parents[2] / "dialogues" / "imap"
@@ -41,8 +44,16 @@ def unescaped(text: str) -> bytes:
 
 
 def pattern(text: str) -> re.Pattern[bytes]:
-    pieces = [re.escape(unescaped(piece)) for piece in text.split("...")]
-    return re.compile(b".*".join(pieces), re.DOTALL)
+    pieces = re.split(r"(\.\.\.|\{\{\w+\}\})", text)
+    return re.compile(b"".join(map(_piece, pieces)), re.DOTALL)
+
+
+def _piece(text: str) -> bytes:
+    if text == "...":
+        return b".*"
+    if text.startswith("{{"):
+        return b"(?P<%b>.+)" % text[2:-2].encode()
+    return re.escape(unescaped(text))
 
 
 @dataclass
@@ -58,6 +69,7 @@ class Player:
         self.house = house
         self.clients: dict[str, Client] = {}
         self.expected = {"S": Expected(), "T": Expected()}
+        self.kept: dict[str, str] = {}
 
     async def directive(self, words: list[str]) -> None:
         match words:
@@ -67,6 +79,11 @@ class Player:
                 self.clients["C"] = await self.house.client()
             case ["second"]:
                 self.clients["D"] = await self.house.client()
+            case ["other"]:
+                self.clients["D"] = await self.house.client(login=False)
+                await self.clients["D"].ok(f'LOGIN bob@example.test "{PASSWORD}"')
+            case ["later", seconds]:
+                self.house.clock.at += int(seconds)
             case ["impatient"]:
                 self.house.server.settings = replace(self.house.server.settings, progress_s=0)
             case ["plain"]:
@@ -83,6 +100,8 @@ class Player:
 
     async def line(self, line: str) -> None:
         kind, text = line[:2], line[3:]
+        if kind[0] in "CD":
+            text = re.sub(r"\{\{(\w+)\}\}", lambda found: self.kept[found[1]], text)
         if kind == "@ ":
             await self.directive(line[2:].split())
         elif kind in ("C:", "D:"):
@@ -107,7 +126,9 @@ class Player:
         wanted = pattern(text)
         if not expected.some and not expected.none:
             response = await self.client(kind).response()
-            assert wanted.fullmatch(response), f"{response!r} is not {text!r}"
+            matched = wanted.fullmatch(response)
+            assert matched, f"{response!r} is not {text!r}"
+            self.kept |= {name: value.decode("latin-1") for name, value in matched.groupdict().items()}
             return
         found = []
         while not wanted.fullmatch(response := await self.client(kind).response()):

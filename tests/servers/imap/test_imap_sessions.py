@@ -284,6 +284,8 @@ DIALOGUES = {
     "LIST-METADATA": "rfc5464_metadata",
     "MULTISEARCH": "rfc7377_multisearch",
     "CATENATE": "rfc4469_catenate",
+    "URLAUTH": "rfc4467_urlauth",
+    "URLAUTH=BINARY": "rfc4467_urlauth",
     "UIDONLY": "rfc9586_uidonly",
     "INPROGRESS": "rfc9585_inprogress",
     "NOTIFY": "rfc5465_notify",

@@ -25,6 +25,7 @@ from . import (
     sort,
     store,
     thread,
+    urlauth,
     various,
 )
 from .rule import Answer, Rule, Silent, Where
@@ -70,6 +71,9 @@ TABLE: dict[type[Request], Rule] = {
     extended.SetMetadata: Rule(metadata.setmetadata, Where.INSIDE),
     extended.Notify: Rule(notify.notify, Where.INSIDE),
     extended.SearchMailboxes: Rule(multisearch.esearch, Where.INSIDE),
+    extended.GenUrlAuth: Rule(urlauth.genurlauth, Where.INSIDE),
+    extended.UrlFetch: Rule(urlauth.urlfetch, Where.INSIDE),
+    extended.ResetKey: Rule(urlauth.resetkey, Where.INSIDE),
     extended.SetQuota: Rule(quota.setquota, Where.INSIDE),
 }
 """APPEND is not here: it begins with an event of its own (`append.append_start`)."""

@@ -131,6 +131,8 @@ async def _located(session: Session, part: UrlPart) -> Located:
     """RFC 4469 §4: relative URLs are relative to the selected mailbox, and to this server."""
     try:
         url = parse(part.url)
+        if url.access is not None:
+            return await session.server.urls.open(part.url, session.owner)
         return await locate(session.store, session.principal, await _mailbox(session, url), url)
     except (BadUrl, NotFound) as error:
         raise No(f"A URL cannot be read: {error}", bad_url(part.url)) from error

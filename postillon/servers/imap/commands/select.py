@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ....model.ids import ModSeq
 from ....protocols.imap.commands import Close, QResync, Select, Unselect
 from ....protocols.imap.events import Command
-from ....protocols.imap.response_codes import highest_modseq
+from ....protocols.imap.response_codes import URLMECH, highest_modseq
 from ....protocols.imap.sequence import select, to_ranges
 from ..answers import BadCommand
 from ..objectid import mailbox_id
@@ -56,6 +56,7 @@ def _opening(session: Session, selected: Selected) -> list[bytes]:
     lines.append(b"* OK [UIDNEXT %d] Next UID\r\n" % uidnext)
     lines.append(b"* OK [%b] Highest mod-sequence\r\n" % highest_modseq(view.modseq))
     lines.append(b"* OK [MAILBOXID (%b)] Mailbox id\r\n" % mailbox_id(row.id))  # RFC 8474 §4.2
+    lines.append(b"* OK [%b] URLs can be signed\r\n" % URLMECH)  # RFC 4467 §8
     if session.rev2:
         # RFC 9051 §6.3.2: the name as we spell it.
         lines.append(b'* LIST () "/" %b\r\n' % session.mailbox_name(row.path))
