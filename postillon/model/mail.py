@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .access import ALL, Rights
 from .ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, ThreadId, Uid
 
 SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = 1, 2, 4, 8, 16
@@ -19,13 +20,26 @@ SYSTEM_FLAGS = {
 FIRST_KEYWORD_BIT = 7
 LAST_KEYWORD_BIT = 62
 
+
+def changeable(rights: Rights) -> int:
+    """The bits of a flag word that may be changed with *rights*; -1 for all of them."""
+    bits = ~(SEEN | DELETED) if rights & Rights.WRITE else 0
+    if rights & Rights.SEEN:
+        bits |= SEEN
+    return bits | DELETED if rights & Rights.MARK_DELETED else bits
+
+
+OTHER_USERS = "Other Users"
+"""The first level of the names of other people's mailboxes (RFC 2342); nobody's own tree has it."""
 ROLES = ("inbox", "drafts", "sent", "archive", "junk", "trash")
 """RFC 8621 §2 role names; IMAP's special use is the same word with a backslash and a capital (RFC 6154)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A mailbox row. *path* is the names from the root, each any text without `/` or control characters."""
+    """A mailbox row, as who asked for it sees it. *path* is the names from the root, each any text without `/` or control
+    characters; another's mailbox is called OTHER_USERS, the owner's address, and what its owner calls it.
+    """
 
     account: AccountId
     id: MailboxId
@@ -44,6 +58,10 @@ class Mailbox:
     deleted: int
     size: int
     """Octets of all messages (STATUS=SIZE, RFC 8438)."""
+    rights: Rights = ALL
+    """What who asked may do with it. Without r nothing is told of its messages."""
+    is_shared: bool = False
+    """It belongs to somebody else."""
 
 
 @dataclass(frozen=True, slots=True)

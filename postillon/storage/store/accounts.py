@@ -14,7 +14,7 @@ import msgspec
 from ...model.account import Account, AccountState, Credential, ScramKeys
 from ...model.ids import AccountId
 from ...seams import Tx
-from .mailboxes import REAP_MAILBOX
+from .mailboxes import REAP_MAILBOX, REAP_VIEWER
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_keys = msgspec.msgpack.Decoder(tuple[bytes, int, bytes, bytes]).decode
@@ -223,6 +223,9 @@ def remove_account(tx: Tx, account_id: AccountId, now: int) -> None:
         [(now, REAP_MAILBOX, account_id, row[0]) for row in boxes],
     )
     tx.run("DELETE FROM mailbox WHERE account_id = ?", account_id)
+    tx.run("DELETE FROM acl WHERE account_id = ?", account_id)
+    tx.run("DELETE FROM acl WHERE grantee_id = ?", account_id)
+    tx.run("INSERT INTO reap (at, kind, account_id, object) VALUES (?, ?, ?, 0)", now, REAP_VIEWER, account_id)
     tx.run("DELETE FROM subscription WHERE account_id = ?", account_id)
 
 

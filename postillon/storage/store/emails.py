@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ...model.errors import LimitReached, NotFound
+from ...model.access import ALL, Rights
+from ...model.errors import LimitReached, NotFound, NotPermitted
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, ThreadId, Uid
-from ...model.mail import DELETED, SEEN, Changes, Email
+from ...model.mail import DELETED, SEEN, Changes, Email, changeable
 from ...seams import Row, Tx
 from ..db.dialect import ids
+from . import viewers
 from .filing import charge, keyword_bits, place, take_uids
 from .mailboxes import GONE_PLACEMENT, REAP_EMAIL
 
@@ -43,7 +45,12 @@ class CopyResult:
 # --- reading -------------------------------------------------------------------------------------------------------
 
 
-def snapshot(tx: Tx, account: AccountId, mailbox: MailboxId, after: int, limit: int) -> list[Row]:
+def snapshot(
+    tx: Tx, account: AccountId, mailbox: MailboxId, after: int, limit: int, viewer: AccountId | None = None
+) -> list[Row]:
+    """(uid, flags, modseq) above *after*, as *viewer* sees them who is not the owner."""
+    if viewer is not None:
+        return viewers.snapshot(tx, account, mailbox, viewer, after, limit)
     return tx.all(
         "SELECT uid, flags, modseq FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid > ? ORDER BY uid LIMIT ?",
         account,
@@ -53,13 +60,16 @@ def snapshot(tx: Tx, account: AccountId, mailbox: MailboxId, after: int, limit: 
     )
 
 
-def changes(tx: Tx, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Changes:
-    """All past *since*, from one snapshot."""
+def changes(tx: Tx, account: AccountId, mailbox: MailboxId, since: ModSeq, viewer: AccountId | None = None) -> Changes:
+    """All past *since*, from one snapshot; as *viewer* sees it who is not the owner."""
     box = tx.one("SELECT modseq, selectable FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
     if box is None or not box[1]:
         return Changes(since, [], [], exists=False)
-    if box[0] <= since:
-        return Changes(ModSeq(box[0]), [], [])
+    modseq = ModSeq(box[0])
+    if viewer is not None:
+        modseq = ModSeq(max(modseq, viewers.counters(tx, account, mailbox, viewer)[1]))
+    if modseq <= since:
+        return Changes(modseq, [], [])
     # Sorted here: asked for an order by uid, SQLite walks the whole mailbox by its key instead of the index on modseq.
     changed = sorted(
         tx.all(
@@ -69,6 +79,10 @@ def changes(tx: Tx, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Ch
             since,
         )
     )
+    if viewer is not None:
+        marked = viewers.changed_since(tx, account, mailbox, viewer, since)
+        uids = sorted({row[0] for row in changed}.union(marked))
+        changed = [row[:3] for row in viewers.placements(tx, account, mailbox, viewer, uids)]
     gone = tx.all(
         "SELECT object FROM gone WHERE account_id = ? AND mailbox_id = ? AND modseq > ? AND kind = ? ORDER BY object",
         account,
@@ -78,7 +92,7 @@ def changes(tx: Tx, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Ch
     )
     state = tx.one("SELECT floor FROM account_state WHERE account_id = ?", account)
     return Changes(
-        ModSeq(box[0]),
+        modseq,
         [(Uid(u), f, ModSeq(m)) for u, f, m in changed],
         [Uid(row[0]) for row in gone],
         complete=state is None or since >= state[0],
@@ -210,17 +224,22 @@ def store_flags(
     flags: int,
     keywords: Sequence[bytes],
     unchanged_since: int | None,
+    viewer: AccountId | None = None,
+    rights: Rights = ALL,
 ) -> FlagResult:
-    """One step of a STORE, at most STEP uids. Only messages that really change get a new modseq (RFC 7162 §3.1)."""
+    """One step of a STORE, at most STEP uids. Only messages that really change get a new modseq (RFC 7162 §3.1).
+
+    *viewer*: who is not the owner keeps a \\Seen of his own, and changes what *rights* allow (RFC 4314 §4). Raises
+    NotPermitted if that is nothing of what was asked.
+    """
+    if viewer is not None:
+        keywords = _permitted(operation, flags, keywords, rights)
     flags |= keyword_bits(tx, account, keywords) if operation != "remove" else _known_bits(tx, account, keywords)
-    sql, value = ids(tx, uids)
-    rows = tx.all(
-        f"SELECT uid, flags, modseq FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid IN {sql} ORDER BY uid",
-        account,
-        mailbox,
-        value,
-    )
-    set_bits, clear_bits = {"add": (flags, 0), "remove": (0, flags), "replace": (flags, ~flags)}[operation]
+    rows = _flag_rows(tx, account, mailbox, uids, viewer)
+    may = changeable(rights)
+    set_bits, clear_bits = {"add": (flags & may, 0), "remove": (0, flags & may), "replace": (flags & may, ~flags & may)}[
+        operation
+    ]
     failed = [Uid(uid) for uid, _, modseq in rows if unchanged_since is not None and modseq > unchanged_since]
     unwanted = set(failed)
     news = [
@@ -233,6 +252,44 @@ def store_flags(
         if box is None:
             raise NotFound("No such mailbox")
         return FlagResult(ModSeq(box[0]), [], failed)
+    modseq = tx.modseq(account)
+    if viewer is None:
+        _change(tx, account, mailbox, news, set_bits, clear_bits)
+    else:
+        viewers.mark(tx, account, mailbox, viewer, [(uid, bool(new & SEEN)) for uid, new, old in news if (new ^ old) & SEEN])
+        shared = [(uid, new | SEEN, old | SEEN) for uid, new, old in news if (new ^ old) & ~SEEN]
+        _change(tx, account, mailbox, shared, set_bits & ~SEEN, clear_bits & ~SEEN)
+    return FlagResult(modseq, [(uid, new, modseq) for uid, new, _ in news], failed)
+
+
+def _permitted(operation: Operation, flags: int, keywords: Sequence[bytes], rights: Rights) -> Sequence[bytes]:
+    """The keywords that may be changed. RFC 4314 §4: what else may not is left out; raises NotPermitted if that is all."""
+    may = changeable(rights)
+    kept = keywords if rights & Rights.WRITE else ()
+    asked = operation != "replace" or flags or keywords
+    if not may or (asked and not (flags & may or kept)):
+        raise NotPermitted("You have no right to change these flags")
+    return kept
+
+
+def _flag_rows(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], viewer: AccountId | None) -> list[Row]:
+    if viewer is not None:
+        return [row[:3] for row in viewers.placements(tx, account, mailbox, viewer, uids)]
+    sql, value = ids(tx, uids)
+    return tx.all(
+        f"SELECT uid, flags, modseq FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid IN {sql} ORDER BY uid",
+        account,
+        mailbox,
+        value,
+    )
+
+
+def _change(
+    tx: Tx, account: AccountId, mailbox: MailboxId, news: Sequence[tuple[Uid, int, int]], set_bits: int, clear_bits: int
+) -> None:
+    """Change the placements of *news*, (uid, new flags, old flags), and the mailbox' counters."""
+    if not news:
+        return
     modseq = tx.modseq(account)
     sql, value = ids(tx, [uid for uid, _, _ in news])
     tx.run(
@@ -255,7 +312,6 @@ def store_flags(
         account,
         mailbox,
     )
-    return FlagResult(modseq, [(uid, new, modseq) for uid, new, _ in news], failed)
 
 
 def _known_bits(tx: Tx, account: AccountId, names: Sequence[bytes]) -> int:
@@ -284,17 +340,26 @@ def copy(
         value,
     )
     if not rows:
-        box = tx.one(
-            "SELECT uidvalidity FROM mailbox WHERE account_id = ? AND mailbox_id = ? AND selectable = 1", account, target
-        )
-        if box is None:
-            raise NotFound("No such mailbox")
-        return CopyResult(box[0], [])
+        return nothing(tx, account, target)
+    result = put(tx, account, target, rows, now, respects_quota)
+    tx.many("UPDATE email SET copies = copies + 1 WHERE account_id = ? AND email_id = ?", [(account, row[1]) for row in rows])
+    return result
+
+
+def nothing(tx: Tx, account: AccountId, target: MailboxId) -> CopyResult:
+    """Of what was to be copied to *target* nothing is left. Raises NotFound."""
+    box = tx.one("SELECT uidvalidity FROM mailbox WHERE account_id = ? AND mailbox_id = ? AND selectable = 1", account, target)
+    if box is None:
+        raise NotFound("No such mailbox")
+    return CopyResult(box[0], [])
+
+
+def put(tx: Tx, account: AccountId, target: MailboxId, rows: Sequence[Row], now: int, respects_quota: bool = True) -> CopyResult:
+    """Place emails of the account: *rows* of (uid there was, email id, flags, size). Their copies are the caller's to count."""
     size = sum(row[3] for row in rows)
     charge(tx, account, size, respects_quota)
     first, uidvalidity, _ = take_uids(tx, account, target, [row[2] for row in rows], size)
     place(tx, account, target, [(first + n, row[1], row[2], row[3]) for n, row in enumerate(rows)], now)
-    tx.many("UPDATE email SET copies = copies + 1 WHERE account_id = ? AND email_id = ?", [(account, row[1]) for row in rows])
     return CopyResult(uidvalidity, [(Uid(row[0]), Uid(first + n)) for n, row in enumerate(rows)])
 
 
@@ -354,9 +419,9 @@ def remove(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], 
         [(account, mailbox, modseq, GONE_PLACEMENT, row[0], row[1], now, row[4]) for row in rows],
     )
     size = sum(row[3] for row in rows)
-    tx.run(
+    box = tx.one(
         "UPDATE mailbox SET modseq = ?, total = total - ?, unseen = unseen - ?, deleted = deleted - ?, size = size - ?"
-        " WHERE account_id = ? AND mailbox_id = ?",
+        " WHERE account_id = ? AND mailbox_id = ? RETURNING viewers",
         modseq,
         len(rows),
         sum(not row[2] & SEEN for row in rows),
@@ -365,6 +430,8 @@ def remove(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], 
         account,
         mailbox,
     )
+    if box is not None and box[0]:
+        viewers.forget(tx, account, mailbox, [row[0] for row in rows])
     tx.run("UPDATE account_state SET used = used - ? WHERE account_id = ?", size, account)
     unplace(tx, account, [row[1] for row in rows], now)
     return sorted(Uid(row[0]) for row in rows)

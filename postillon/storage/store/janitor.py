@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ...model.ids import AccountId, BlobId, MailboxId
 from ...seams import Tx
+from . import viewers
 from .emails import unplace
 from .filing import REF_EMAIL
-from .mailboxes import REAP_EMAIL, REAP_FILE, REAP_MAILBOX
+from .mailboxes import REAP_EMAIL, REAP_FILE, REAP_MAILBOX, REAP_VIEWER
 from .queue import unrefer
 
 
@@ -19,6 +20,8 @@ def reap(tx: Tx, before: int, now: int, limit: int = 500) -> tuple[int, list[Blo
     gone: list[int] = []
     for at, kind, account, item in rows:
         if kind == REAP_MAILBOX and not _mailbox_step(tx, AccountId(account), MailboxId(item), now):
+            continue
+        if kind == REAP_VIEWER and not viewers.forget_viewer(tx, AccountId(account)):
             continue
         if kind == REAP_EMAIL:
             if _email(tx, AccountId(account), item, now):
@@ -45,8 +48,10 @@ def _mailbox_step(tx: Tx, account: AccountId, mailbox: MailboxId, now: int) -> b
     if not rows:
         tx.run("DELETE FROM metadata WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
         tx.run("DELETE FROM urlauth_key WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
+        viewers.clear(tx, account, mailbox)
         return True
     tx.run("DELETE FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid <= ?", account, mailbox, rows[-1][0])
+    viewers.clear_up_to(tx, account, mailbox, rows[-1][0])
     unplace(tx, account, [row[1] for row in rows], now)
     return False
 

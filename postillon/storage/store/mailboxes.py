@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from ...model.errors import AlreadyExists, HasChildren, LimitReached, NotFound, NotPermitted, Refusal
 from ...model.ids import AccountId, MailboxId, ModSeq, Uid
-from ...model.mail import Mailbox
+from ...model.mail import OTHER_USERS, Mailbox
 from ...seams import Tx
 
 MAX_MAILBOXES = 10_000
 MAX_DEPTH = 20
 MAX_NAME = 255  # octets of one level
-REAP_EMAIL, REAP_MAILBOX, REAP_FILE = 1, 2, 3
+REAP_EMAIL, REAP_MAILBOX, REAP_FILE, REAP_VIEWER = 1, 2, 3, 4
 GONE_PLACEMENT, GONE_MAILBOX = 1, 2
 
 Path = tuple[str, ...]
@@ -31,6 +31,8 @@ def canonical(path: Path) -> Path:
     """INBOX in any case is INBOX, also as a parent (RFC 9051 §5.1). Raises Refusal for names that nobody may have."""
     if not path or len(path) > MAX_DEPTH:
         raise Refusal("Mailbox name is empty or too deep")
+    if path[0] == OTHER_USERS:
+        raise Refusal("That name is for the mailboxes of other users")
     for name in path:
         if not name or len(name.encode("utf-8", "surrogatepass")) > MAX_NAME:
             raise Refusal("A level of the mailbox name is empty or too long")
@@ -85,8 +87,11 @@ def row(tx: Tx, account: AccountId, mailbox: MailboxId) -> Mailbox:
         assert above is not None, "a mailbox without its parent"
         path = (bytes(above[1]).decode(), *path)
         parent = above[0]
-    is_subscribed = tx.one("SELECT 1 FROM subscription WHERE account_id = ? AND path = ?", account, _joined(path)) is not None
-    return _mailbox(account, found, path, {path} if is_subscribed else set())
+    return _mailbox(account, found, path, {path} if is_subscribed(tx, account, path) else set())
+
+
+def is_subscribed(tx: Tx, account: AccountId, path: Path) -> bool:
+    return tx.one("SELECT 1 FROM subscription WHERE account_id = ? AND path = ?", account, _joined(path)) is not None
 
 
 def _joined(path: Path) -> bytes:
@@ -190,6 +195,14 @@ def _insert(tx: Tx, account: AccountId, mailbox: int, parent: int, name: str, ro
         modseq,
         modseq,
     )
+    if parent:  # RFC 4314 §2 leaves it to us: what is made below a shared mailbox is shared with the same people
+        tx.run(
+            "INSERT INTO acl (account_id, mailbox_id, grantee_id, granted, denied)"
+            " SELECT account_id, ?, grantee_id, granted, denied FROM acl WHERE account_id = ? AND mailbox_id = ?",
+            mailbox,
+            account,
+            parent,
+        )
     return mailbox
 
 
@@ -210,6 +223,7 @@ def delete(tx: Tx, account: AccountId, mailbox: MailboxId, placeholder: int, now
         raise HasChildren("Mailbox has children and cannot be deleted")
     tx.run("UPDATE account_state SET used = used - ? WHERE account_id = ?", box.size, account)
     tx.run("DELETE FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
+    tx.run("DELETE FROM acl WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
     if has_children:
         _insert(tx, account, placeholder, parent[0], box.path[-1], "", now)
         tx.run("UPDATE mailbox SET selectable = 0 WHERE account_id = ? AND mailbox_id = ?", account, placeholder)
@@ -256,7 +270,8 @@ def subscriptions(tx: Tx, account: AccountId) -> set[Path]:
 
 def subscribe(tx: Tx, account: AccountId, path: Path, on: bool) -> None:
     """RFC 9051 §6.3.7: a name may be subscribed whether or not there is such a mailbox."""
-    joined = _joined(canonical(path))
+    other = path[:2] if path[0] == OTHER_USERS and len(path) > 2 else ()
+    joined = _joined((*other, *canonical(path[len(other) :])))
     tx.modseq(account)
     if on:
         tx.run("INSERT INTO subscription (account_id, path) VALUES (?, ?) ON CONFLICT DO NOTHING", account, joined)

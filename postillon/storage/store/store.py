@@ -14,10 +14,13 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ...message.octets import Octets
+from ...message.part import decode_structure, section
+from ...message.prepare import prepare
+from ...model.access import KNOWING, Rights
 from ...model.account import Principal
-from ...model.errors import DiskFull, NotFound, Refusal, TooLarge, Unavailable
+from ...model.errors import DiskFull, NotFound, NotPermitted, Refusal, TooLarge, Unavailable
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
-from ...model.mail import Changes, Email, Mailbox
+from ...model.mail import OTHER_USERS, SEEN, Changes, Email, Mailbox, changeable
 from ...model.plan import Body, File, Plan, Prepared, Receipt
 from ...model.queue import QueueEntry, QueueState, QueueTotal, QueueView
 from ...model.record import Record, Stage, Traced
@@ -25,12 +28,15 @@ from ...seams import BlobStore, Clock, Database, Row, SearchIndex, Tx, Work
 from ..ids import IdSource
 from ..space import Space, octets_of, shrink
 from ..spool import INLINE_LIMIT, Spool
-from . import emails, janitor, mailboxes, metadata, queue, records, urlauth
+from . import acl, across, emails, janitor, mailboxes, metadata, names, queue, records, urlauth
+from .acl import Change
+from .across import Place, Source
 from .commit import Acceptor, accounts_of, commit, confirm, filing, names_of, reported
 from .emails import STEP, CopyResult, FlagResult, Operation
 from .filing import AppendItem, add_blob, add_email, charge, file, keyword_bits, place, take_uids
 from .mailboxes import Path
 from .queue import Chosen
+from .rights import allowed, judge, refuse, rights_of, viewer_of
 
 T = TypeVar("T")
 
@@ -38,6 +44,12 @@ READ_AT_ONCE = 16 << 20
 """Octets that `read_many` returns at most in one call."""
 LIGHT = 50
 """Messages up to which a change is quick enough for the event loop."""
+ACROSS_STEP = 200
+"""Messages that are read at once on their way into another account."""
+MAX_HEADER = 256 << 10
+"""Octets of a header that are looked at for the thread of such a message."""
+REMOVING = Rights.MARK_DELETED | Rights.EXPUNGE
+"""RFC 4314 §4, RFC 6851 §4.5: to take a message away is to mark it and to expunge it."""
 REAP_AFTER_S = 90
 """So long other sessions may still fetch what one expunged; when the disk is nearly full it goes at once."""
 SHRINK_PAGES = 512
@@ -118,61 +130,105 @@ class Store:
     # --- mailboxes -------------------------------------------------------------------------------------------------
 
     async def mailboxes(self, principal: Principal, account: AccountId) -> list[Mailbox]:
-        """All, placeholders included, INBOX first, then by path."""
+        """All of the account's own, placeholders included, INBOX first, then by path."""
         _check(principal, account)
         return await self.database.read(lambda tx: mailboxes.rows(tx, account))
 
-    async def mailbox(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> Mailbox:
-        """One mailbox by id. Raises NotFound."""
+    async def visible_mailboxes(self, principal: Principal, account: AccountId) -> list[Mailbox]:
+        """The account's own, and those of others that it may see."""
         _check(principal, account)
-        return await self.database.peek(lambda tx: mailboxes.row(tx, account, mailbox))
+        return await self.database.read(lambda tx: [*mailboxes.rows(tx, account), *acl.visible(tx, account)])
 
-    async def find_mailbox(self, principal: Principal, account: AccountId, path: Path) -> Mailbox:
-        """One mailbox by its exact path (INBOX in any case); placeholders too. Raises NotFound."""
+    async def mailbox(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> Mailbox:
+        """One mailbox by id, to read it. Raises NotFound, NotPermitted."""
+        return await self.database.peek(lambda tx: names.row(tx, principal, account, mailbox, Rights.READ))
+
+    async def find_mailbox(self, principal: Principal, account: AccountId, path: Path, needed: Rights = Rights.READ) -> Mailbox:
+        """One mailbox by its exact path (INBOX in any case); placeholders too. Raises NotFound.
+
+        Another's, by the name that it has for who asks: raises NotPermitted without the rights *needed*.
+        """
         _check(principal, account)
-        return await self.database.peek(lambda tx: mailboxes.find(tx, account, path))
+
+        def work(tx: Tx) -> Mailbox:
+            owner, rest = names.place(tx, account, path)
+            mailbox = mailboxes.lookup(tx, owner, mailboxes.canonical(rest))
+            if mailbox is None:
+                raise NotFound("No such mailbox")
+            return names.row(tx, principal, owner, mailbox, needed)
+
+        return await self.database.peek(work)
+
+    async def _owner_of(self, account: AccountId, path: Path) -> tuple[AccountId, Path]:
+        """Whose mailbox *account* calls *path*, and what it is to its owner. Raises NotFound."""
+        if path[:1] != (OTHER_USERS,):
+            return account, path
+        return await self.database.peek(lambda tx: names.place(tx, account, path))
 
     async def create_mailbox(self, principal: Principal, account: AccountId, path: Path, role: str = "") -> Mailbox:
-        """Make it and the parents it lacks. Raises AlreadyExists, LimitReached."""
+        """Make it and the parents it lacks. Raises AlreadyExists, LimitReached, NotPermitted."""
         _check(principal, account)
+        try:
+            owner, path = await self._owner_of(account, path)
+        except NotFound:
+            raise NotPermitted(names.NOT_THERE) from None
         new, now = self.new_ids(len(path)), self._clock.now()
 
         def work(tx: Tx) -> Mailbox:
-            return mailboxes.row(tx, account, mailboxes.create(tx, account, path, role, new, now))
+            names.judge_new(tx, principal, owner, path)
+            if role and owner != account:
+                raise NotPermitted("What a mailbox is for is its owner's to say")
+            mailbox = mailboxes.create(tx, owner, path, role, new, now)
+            rights = rights_of(tx, principal, owner, mailbox)
+            box = mailboxes.row(tx, owner, mailbox)
+            return box if owner == account else acl.as_seen(tx, box, account, rights)
 
-        return await self.database.write(work, (account,))
+        return await self.database.write(work, (owner,))
 
     async def delete_mailbox(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> None:
-        """With children its name stays as a placeholder. Raises NotFound, NotPermitted (INBOX), HasChildren."""
-        _check(principal, account)
+        """With children its name stays as a placeholder. Raises NotFound, NotPermitted, HasChildren."""
         placeholder, now = self._ids.next(), self._clock.now()
-        await self._write(lambda tx: mailboxes.delete(tx, account, mailbox, placeholder, now), (account,))
+
+        def work(tx: Tx) -> None:
+            mailboxes.delete(tx, account, mailbox, placeholder, now)
+
+        await self._write(allowed(principal, account, mailbox, Rights.DELETE, work), (account,))
 
     async def rename_mailbox(self, principal: Principal, account: AccountId, mailbox: MailboxId, path: Path) -> None:
-        """The tree moves along; of INBOX the messages move and it stays (RFC 9051 §6.3.6). Raises AlreadyExists, NotFound."""
-        _check(principal, account)
+        """The tree moves along; of INBOX the messages move and it stays (RFC 9051 §6.3.6). Raises AlreadyExists, NotFound,
+        NotPermitted; Refusal where another account's tree begins.
+        """
+        asked = principal.account or account
+        try:
+            owner, path = await self._owner_of(asked, path)
+        except NotFound:
+            owner = None
         new, now = self.new_ids(len(path)), self._clock.now()
 
         def work(tx: Tx) -> None:
-            if mailboxes.row(tx, account, mailbox).path != ("INBOX",):
+            box = mailboxes.row(tx, account, mailbox)
+            if owner != account:
+                raise Refusal("A mailbox cannot be moved to another account")
+            names.judge_new(tx, principal, account, path)
+            if box.path != ("INBOX",):
                 mailboxes.rename(tx, account, mailbox, path, new, now)
                 return
+            if not principal.may(account):
+                raise NotPermitted("The INBOX of another user cannot be renamed")
             target = mailboxes.create(tx, account, path, "", new, now)
             while rows := emails.snapshot(tx, account, mailbox, 0, STEP):
                 emails.move(tx, account, mailbox, [row[0] for row in rows], target, now)
 
-        await self.database.write(work, (account,), heavy=True)
+        await self.database.write(allowed(principal, account, mailbox, Rights.DELETE, work), (account,), heavy=True)
 
     async def deleted_size(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> int:
         """Octets of the messages marked \\Deleted."""
-        _check(principal, account)
-        return await self.database.read(lambda tx: emails.deleted_size(tx, account, mailbox))
+        return await self._look(principal, account, mailbox, lambda tx: emails.deleted_size(tx, account, mailbox))
 
     async def metadata(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> dict[str, bytes]:
         """Annotations by name, the viewer's own and the shared ones. *mailbox* 0: of the whole account."""
-        _check(principal, account)
         viewer = principal.account or account
-        return await self.database.read(lambda tx: metadata.entries(tx, account, mailbox, viewer))
+        return await self._look(principal, account, mailbox, lambda tx: metadata.entries(tx, account, mailbox, viewer))
 
     async def all_metadata(self, principal: Principal, account: AccountId) -> list[tuple[int, str, bytes]]:
         """(mailbox id or 0, name, value) of all annotations."""
@@ -183,10 +239,18 @@ class Store:
     async def set_metadata(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, values: Sequence[tuple[str, bytes | None]]
     ) -> None:
-        """Set annotations, remove those whose value is None; all or none. Raises TooLarge, LimitReached, NotFound."""
-        _check(principal, account)
+        """Set annotations, remove those whose value is None; all or none. Raises TooLarge, LimitReached, NotFound.
+
+        RFC 5464 §3.3: private ones are for who may read the mailbox, shared ones for who may also change what all see.
+        """
         viewer = principal.account or account
-        await self.database.write(lambda tx: metadata.change(tx, account, mailbox, viewer, values), (account,))
+        shared = any(not entry.startswith("/private/") for entry, _ in values)
+        needed = Rights.READ | Rights.WRITE if shared else Rights.READ
+
+        def work(tx: Tx) -> None:
+            metadata.change(tx, account, mailbox, viewer, values)
+
+        await self.database.write(allowed(principal, account, mailbox, needed, work), (account,))
 
     async def subscribe(self, principal: Principal, account: AccountId, path: Path, on: bool) -> None:
         _check(principal, account)
@@ -197,19 +261,70 @@ class Store:
         _check(principal, account)
         return await self.database.read(lambda tx: mailboxes.subscriptions(tx, account))
 
+    # --- rights ----------------------------------------------------------------------------------------------------
+
+    async def rights(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> Rights:
+        """What *principal* may do there. Raises NotFound, NotPermitted if that is nothing worth knowing (RFC 4314 §4)."""
+
+        def work(tx: Tx) -> Rights:
+            have = rights_of(tx, principal, account, mailbox)
+            return have if have & KNOWING else refuse(have)
+
+        return await self.database.peek(work)
+
+    async def acl(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> list[tuple[str, Rights]]:
+        """(identifier, rights), the owner first. Raises NotFound, NotPermitted."""
+        work = allowed(principal, account, mailbox, Rights.ADMINISTER, lambda tx: acl.entries(tx, account, mailbox))
+        return await self.database.read(work)
+
+    async def set_acl(
+        self,
+        principal: Principal,
+        account: AccountId,
+        mailbox: MailboxId,
+        identifier: str,
+        operation: Change,
+        rights: Rights,
+    ) -> None:
+        """Give, take or set the rights of *identifier*. Whom it concerns is woken. Raises as `acl.change`."""
+
+        def work(tx: Tx) -> None:
+            acl.change(tx, account, mailbox, identifier, operation, rights)
+
+        await self.database.write(allowed(principal, account, mailbox, Rights.ADMINISTER, work), (account,))
+
+    async def check_identifier(self, principal: Principal, account: AccountId, mailbox: MailboxId, identifier: str) -> bool:
+        """Whether *identifier* is the owner. Raises Refusal if it is nobody, NotFound, NotPermitted."""
+
+        def work(tx: Tx) -> bool:
+            return acl.grantee_of(tx, identifier)[0] == account
+
+        return await self.database.peek(allowed(principal, account, mailbox, Rights.ADMINISTER, work))
+
     # --- reading ---------------------------------------------------------------------------------------------------
+
+    async def _look(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, work: Work[T], *, short: bool = False
+    ) -> T:
+        """Read something of the mailbox. Raises NotFound, NotPermitted."""
+        return await self.database.read(allowed(principal, account, mailbox, Rights.READ, work), short=short)
 
     async def snapshot(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, after_uid: int, limit: int = STEP
     ) -> list[Row]:
         """Up to *limit* rows of (uid, flags, modseq) above *after_uid*, ascending."""
-        _check(principal, account)
-        return await self.database.read(lambda tx: emails.snapshot(tx, account, mailbox, after_uid, limit))
+        viewer = viewer_of(principal, account)
+        work: Work[list[Row]] = lambda tx: emails.snapshot(tx, account, mailbox, after_uid, limit, viewer)  # noqa: E731
+        return await self._look(principal, account, mailbox, work)
 
     async def changes(self, principal: Principal, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Changes:
         """What happened past *since*. Costs a primary-key read when nothing did."""
-        _check(principal, account)
-        return await self.database.peek(lambda tx: emails.changes(tx, account, mailbox, since))
+        viewer = viewer_of(principal, account)
+
+        def work(tx: Tx) -> Changes:
+            return emails.changes(tx, account, mailbox, since, viewer)
+
+        return await self.database.peek(allowed(principal, account, mailbox, Rights.READ, work))
 
     async def keywords(self, account: AccountId) -> dict[int, bytes]:
         """Names of the account's keywords by bit."""
@@ -222,16 +337,14 @@ class Store:
 
     async def emails(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Email]:
         """Wide rows in uid order, for at most 500 uids a call; uids that are gone are left out."""
-        _check(principal, account)
-        return await self.database.read(lambda tx: emails.emails(tx, account, mailbox, uids), short=True)
+        return await self._look(principal, account, mailbox, lambda tx: emails.emails(tx, account, mailbox, uids), short=True)
 
     async def overviews(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
         """Rows of (uid, received, zone, size, saved, email id, thread id, overview): what a list of messages shows."""
-        _check(principal, account)
-        return await self.database.read(lambda tx: emails.overviews(tx, account, mailbox, uids), short=True)
+        return await self._look(principal, account, mailbox, lambda tx: emails.overviews(tx, account, mailbox, uids), short=True)
 
     async def emails_by_id(self, principal: Principal, account: AccountId, wanted: Sequence[int]) -> list[Email]:
-        """By email id, in no order: also those expunged a moment ago."""
+        """By email id, in no order: also those expunged a moment ago. Only of one's own account."""
         _check(principal, account)
         return await self.database.read(lambda tx: emails.emails_by_id(tx, account, wanted))
 
@@ -239,18 +352,15 @@ class Store:
         self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int], since: ModSeq
     ) -> list[Email]:
         """Those of *uids* that were expunged past *since*, as long as they can be had: for who still counts them."""
-        _check(principal, account)
-        return await self.database.read(lambda tx: emails.expunged(tx, account, mailbox, uids, since))
+        return await self._look(principal, account, mailbox, lambda tx: emails.expunged(tx, account, mailbox, uids, since))
 
     async def email_sizes(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
         """Rows of (uid, received, zone, size, saved, sent, email_id, thread_id)."""
-        _check(principal, account)
-        return await self.database.read(lambda tx: emails.sizes(tx, account, mailbox, uids), short=True)
+        return await self._look(principal, account, mailbox, lambda tx: emails.sizes(tx, account, mailbox, uids), short=True)
 
     async def email_ids(self, principal: Principal, account: AccountId, mailbox: MailboxId, first: int, last: int) -> list[Row]:
         """Rows of (uid, email id) for the uids from *first* to *last*."""
-        _check(principal, account)
-        return await self.database.read(lambda tx: emails.email_ids(tx, account, mailbox, first, last))
+        return await self._look(principal, account, mailbox, lambda tx: emails.email_ids(tx, account, mailbox, first, last))
 
     def octets(self, email: Email) -> Rope:
         """The rope of an email; reads nothing."""
@@ -290,14 +400,18 @@ class Store:
         keywords: Sequence[bytes] = (),
         unchanged_since: int | None = None,
     ) -> FlagResult:
-        """Add, remove or replace flags by set operations, in steps of 2,000 messages. Raises LimitReached (keywords)."""
-        _check(principal, account)
+        """Add, remove or replace flags by set operations, in steps of 2,000 messages. Raises LimitReached (keywords).
+
+        Who is not the owner changes those that he has the rights for; raises NotPermitted if that is none.
+        """
+        viewer = viewer_of(principal, account)
         result = FlagResult(ModSeq(0), [], [])
         for at in range(0, max(len(uids), 1), STEP):
             part = uids[at : at + STEP]
 
             def work(tx: Tx, part: Sequence[int] = part) -> FlagResult:
-                return emails.store_flags(tx, account, mailbox, part, op, flags, keywords, unchanged_since)
+                rights = judge(tx, principal, account, mailbox, Rights.READ)
+                return emails.store_flags(tx, account, mailbox, part, op, flags, keywords, unchanged_since, viewer, rights)
 
             step = await self._write(work, (account,), heavy=len(part) > LIGHT)
             result = FlagResult(step.modseq, result.changed + step.changed, result.failed + step.failed)
@@ -306,14 +420,13 @@ class Store:
     async def append(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, items: Sequence[AppendItem]
     ) -> tuple[int, list[Uid]]:
-        """File *items*, all or none: (uidvalidity, uids). Raises OverQuota, NotFound, LimitReached."""
-        _check(principal, account)
+        """File *items*, all or none: (uidvalidity, uids). Raises OverQuota, NotFound, NotPermitted, LimitReached."""
         for item in items:
             await self._place(item.body.blob, item.body.path)
         new, now = [EmailId(i) for i in self.new_ids(len(items))], self._clock.now()
 
         def work(tx: Tx) -> tuple[int, list[Uid]]:
-            return _append(tx, account, mailbox, items, new, now)
+            return _append(tx, principal, Place(account, mailbox), items, new, now)
 
         placed = [item.body.blob for item in items if item.body.path]
         return await self._file(placed, work, (account,), heavy=len(items) > LIGHT)
@@ -326,46 +439,117 @@ class Store:
         uid: Uid,
         to_mailbox: MailboxId,
         item: AppendItem,
+        to_account: AccountId | None = None,
     ) -> tuple[int, Uid]:
         """Store *item* in *to_mailbox* in place of *uid*, as one (RFC 8508): (uidvalidity, uid). Raises as `append` does, and
-        NotFound if the message is gone."""
-        _check(principal, account)
+        NotFound if the message is gone. *to_account*: if the other mailbox is in another one."""
         await self._place(item.body.blob, item.body.path)
         new, now = [EmailId(self._ids.next())], self._clock.now()
+        target = Place(account if to_account is None else to_account, to_mailbox)
 
         def work(tx: Tx) -> tuple[int, Uid]:
             if not emails.remove(tx, account, mailbox, [uid], now):
                 raise NotFound("No such message")
-            uidvalidity, uids = _append(tx, account, to_mailbox, [item], new, now)
+            uidvalidity, uids = _append(tx, principal, target, [item], new, now)
             return uidvalidity, uids[0]
 
-        return await self._file([item.body.blob] if item.body.path else [], work, (account,))
+        judged = allowed(principal, account, mailbox, REMOVING, work)
+        return await self._file([item.body.blob] if item.body.path else [], judged, tuple({account, target.account}))
 
     async def copy(
-        self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int], to_mailbox: MailboxId
+        self,
+        principal: Principal,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: Sequence[int],
+        to_mailbox: MailboxId,
+        to_account: AccountId | None = None,
     ) -> CopyResult:
-        """All or none. Raises NotFound (the target), OverQuota, LimitReached."""
-        _check(principal, account)
+        """All or none; to *to_account*, if that is another one. Raises NotFound (the target), NotPermitted, OverQuota,
+        LimitReached.
+        """
+        if to_account is not None and to_account != account:
+            return await self._copy_across(principal, Place(account, mailbox), Place(to_account, to_mailbox), uids, moves=False)
         now = self._clock.now()
-        return await self.database.write(
-            lambda tx: emails.copy(tx, account, mailbox, uids, to_mailbox, now), (account,), heavy=len(uids) > LIGHT
-        )
+
+        def work(tx: Tx) -> CopyResult:
+            if principal.may(account):
+                return emails.copy(tx, account, mailbox, uids, to_mailbox, now)
+            judge(tx, principal, account, mailbox, Rights.READ)
+            rights = judge(tx, principal, account, to_mailbox, Rights.INSERT)
+            return across.copy_within(tx, principal, Place(account, mailbox), uids, to_mailbox, rights, now, quota=True)
+
+        return await self.database.write(work, (account,), heavy=len(uids) > LIGHT)
 
     async def move(
-        self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int], to_mailbox: MailboxId
+        self,
+        principal: Principal,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: Sequence[int],
+        to_mailbox: MailboxId,
+        to_account: AccountId | None = None,
     ) -> CopyResult:
-        """All or none; the source is expunged in the same transaction (RFC 6851)."""
-        _check(principal, account)
+        """All or none; the source is expunged in the same transaction (RFC 6851). Raises as `copy`."""
+        if to_account is not None and to_account != account:
+            return await self._copy_across(principal, Place(account, mailbox), Place(to_account, to_mailbox), uids, moves=True)
         now = self._clock.now()
-        return await self._write(
-            lambda tx: emails.move(tx, account, mailbox, uids, to_mailbox, now), (account,), heavy=len(uids) > LIGHT
-        )
+
+        def work(tx: Tx) -> CopyResult:
+            if principal.may(account):
+                return emails.move(tx, account, mailbox, uids, to_mailbox, now)
+            judge(tx, principal, account, mailbox, Rights.READ | REMOVING)
+            rights = judge(tx, principal, account, to_mailbox, Rights.INSERT)
+            source = Place(account, mailbox)
+            result = across.copy_within(tx, principal, source, uids, to_mailbox, rights, now, quota=False)
+            across.remove(tx, source, result, now)
+            return result
+
+        return await self._write(work, (account,), heavy=len(uids) > LIGHT)
+
+    async def _copy_across(
+        self, principal: Principal, source: Place, target: Place, uids: Sequence[int], *, moves: bool
+    ) -> CopyResult:
+        across.check_count(uids)
+        needed = Rights.READ | (REMOVING if moves else Rights.NONE)
+        await self.database.peek(lambda tx: judge(tx, principal, target.account, target.mailbox, Rights.INSERT))
+        known: dict[int, Source] = {}
+        for at in range(0, len(uids), ACROSS_STEP):
+            known |= await self._sources(principal, source, uids[at : at + ACROSS_STEP])
+        new, now = [EmailId(i) for i in self.new_ids(len(known))], self._clock.now()
+
+        def work(tx: Tx) -> CopyResult:
+            judge(tx, principal, source.account, source.mailbox, needed)
+            rights = judge(tx, principal, target.account, target.mailbox, Rights.INSERT)
+            result = across.copy_across(tx, principal, source, target, uids, known, new, rights, now)
+            if moves:
+                across.remove(tx, source, result, now)
+            return result
+
+        return await self.database.write(work, (source.account, target.account), heavy=len(uids) > LIGHT)
+
+    async def _sources(self, principal: Principal, source: Place, uids: Sequence[int]) -> dict[int, Source]:
+        """By email id: the rows, and what threads are found by, from the headers. (Nothing of them ever changes.)"""
+        found = await self.emails(principal, source.account, source.mailbox, uids)
+        by_id = {email.id: email for email in found}
+        ranges = []
+        for email in by_id.values():
+            rope = self.octets(email)
+            start, stop = section(decode_structure(email.structure), (), "HEADER", rope.size - email.blob_size) or (0, 0)
+            ranges.append((rope, start, min(stop, start + MAX_HEADER)))
+        headers: list[bytes] = []
+        for at in range(0, len(ranges), READ_AT_ONCE // MAX_HEADER):
+            headers += await self.read_many(ranges[at : at + READ_AT_ONCE // MAX_HEADER])
+        prepared = await asyncio.to_thread(lambda: [prepare(header) for header in headers])
+        return {
+            email.id: Source(email, replace(found, overview=email.overview, structure=email.structure))
+            for email, found in zip(by_id.values(), prepared, strict=True)
+        }
 
     async def expunge(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int] | None
     ) -> list[Uid]:
         """Remove the messages marked \\Deleted (of *uids*, if given), in steps; the uids removed."""
-        _check(principal, account)
         now = self._clock.now()
         removed: list[Uid] = []
 
@@ -373,7 +557,8 @@ class Store:
             found = emails.deleted_uids(tx, account, mailbox, uids, STEP)
             return emails.remove(tx, account, mailbox, found, now) if found else []
 
-        while step := await self._write(work, (account,), heavy=True):
+        judged = allowed(principal, account, mailbox, Rights.EXPUNGE, work)
+        while step := await self._write(judged, (account,), heavy=True):
             removed += step
             if len(step) < STEP:
                 break
@@ -381,7 +566,6 @@ class Store:
 
     async def remove(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Uid]:
         """Remove *uids* whatever their flags, in steps; those that were still there."""
-        _check(principal, account)
         now = self._clock.now()
         removed: list[Uid] = []
         for at in range(0, len(uids), STEP):
@@ -390,7 +574,8 @@ class Store:
             def work(tx: Tx, part: Sequence[int] = part) -> list[Uid]:
                 return emails.remove(tx, account, mailbox, part, now)
 
-            removed += await self._write(work, (account,), heavy=len(part) > LIGHT)
+            judged = allowed(principal, account, mailbox, REMOVING, work)
+            removed += await self._write(judged, (account,), heavy=len(part) > LIGHT)
         return removed
 
     # --- URLs that open a message --------------------------------------------------------------------------------
@@ -817,11 +1002,16 @@ def _inline(tx: Tx, wanted: Sequence[tuple[Rope, int, int]]) -> list[list[bytes 
 
 
 def _append(
-    tx: Tx, account: AccountId, mailbox: MailboxId, items: Sequence[AppendItem], new: Sequence[EmailId], now: int
+    tx: Tx, principal: Principal, target: Place, items: Sequence[AppendItem], new: Sequence[EmailId], now: int
 ) -> tuple[int, list[Uid]]:
+    account, mailbox = target.account, target.mailbox
+    rights = judge(tx, principal, account, mailbox, Rights.INSERT)
     size = sum(item.body.size for item in items)
     charge(tx, account, size, respects_quota=True)
-    flags = [item.flags | keyword_bits(tx, account, item.keywords) for item in items]
+    # RFC 4314 §4: flags without the right for them are left out.
+    may = changeable(rights)
+    asked = [(item.flags & may) | keyword_bits(tx, account, item.keywords if rights & Rights.WRITE else ()) for item in items]
+    flags = asked if principal.may(account) else [word & ~SEEN for word in asked]
     first, uidvalidity, _ = take_uids(tx, account, mailbox, flags, size)
     for item, email in zip(items, new, strict=True):
         add_blob(tx, item.body, now)
@@ -829,7 +1019,9 @@ def _append(
         add_email(tx, filing, item.body, item.prepared, email, item.received, item.zone)
     rows = [(first + n, new[n], flags[n], item.body.size) for n, item in enumerate(items)]
     place(tx, account, mailbox, rows, now)
-    return uidvalidity, [Uid(first + n) for n in range(len(items))]
+    uids = [Uid(first + n) for n in range(len(items))]
+    across.mark_new(tx, principal, target, uids, asked)
+    return uidvalidity, uids
 
 
 __all__ = ["AppendItem", "Chosen", "CopyResult", "FlagResult", "Rope", "Store", "owner_of"]
