@@ -73,6 +73,8 @@ class Client:
     """The name it authenticated as, canonical."""
     session: str = ""
     """The session's id in the log."""
+    mechanism: str = ""
+    """The SASL mechanism it authenticated with."""
     local_port: int = 0
     reverse_name: str = ""
 

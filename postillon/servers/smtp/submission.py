@@ -168,7 +168,7 @@ class SubmissionSession(Session):
         return None
 
     def _logged_in(self, account: Account, mechanism: str) -> None:
-        self.client = replace(self.client, account=account.id, login=account.name)
+        self.client = replace(self.client, account=account.id, login=account.name, mechanism=mechanism)
         self.waker = self.server.bus.subscribe(DIRECTORY_TOPIC)
         self.patience.forgive()
         self.log.info("login", peer=self.client.address, account=account.name, mechanism=mechanism)
