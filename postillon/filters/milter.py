@@ -55,8 +55,8 @@ class MilterSettings:
     connect_s: float = 5.0
     command_s: float = 15.0
     """For each answer in the dialogue."""
-    message_s: float = 30.0
-    """For each answer once the message is complete; a sign of life from the milter begins it anew, three times at most."""
+    message_s: float = 20.0
+    """For each answer once the message is complete; a sign of life from the milter begins it anew."""
     max_body: int = 50 << 20
     """Octets of a new body."""
 
@@ -70,6 +70,8 @@ class Told:
     octets: Buffer
     body_start: int
     queue_id: str = ""
+    seconds: float = 25.0
+    """What is left of the time for all milters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ class MilterLink:
             return Heard(discard=message.discard)
         heard = Heard()
         try:
-            async with self._alive(message):
+            async with self._alive(message), asyncio.timeout(told.seconds):
                 heard = await self._examine(told, message)
         except Refusal as refusal:
             heard = Heard(refusal=refusal)
@@ -308,10 +310,7 @@ class MilterLink:
         """The changes it makes at the end of the message. Raises Refusal if that is its verdict."""
         await self._send(self._engine.end(macros))
         size = count = 0
-        deadline = asyncio.get_running_loop().time() + 4 * self.settings.message_s
         while True:
-            if asyncio.get_running_loop().time() > deadline:
-                raise TimeoutError
             answer = await self._next(self.settings.message_s)
             if isinstance(answer, Progress):
                 continue

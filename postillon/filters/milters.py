@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ..message.edited import edited
+from ..message.edited import edited, together
 from ..model.envelope import Client, Envelope, Recipient
 from ..model.errors import Refusal
 from ..model.verdict import NO_OPINION, Edits, Finding, Opinion, finding
@@ -17,8 +19,13 @@ class Milters:
     """A `Filter` that hears the SMTP dialogue, too (`flow.listened`). *service*: `smtp` or `submission`."""
 
     name = "milter"
+    is_local = False
 
-    def __init__(self, settings: Sequence[MilterSettings], *, hostname: str, version: str, service: str) -> None:
+    def __init__(
+        self, settings: Sequence[MilterSettings], *, hostname: str, version: str, service: str, seconds: float = 25.0
+    ) -> None:
+        """*seconds*: for what all of them say of one message."""
+        self._seconds = seconds
         self._settings = [(one, Health(one.name, one.when_down)) for one in settings]
         self._ours = {"j": hostname, "v": f"Postillon {version}", "{daemon_name}": service, "{daemon_addr}": "0.0.0.0"}
         self._sessions: dict[str, list[MilterLink]] = {}
@@ -73,11 +80,13 @@ class Milters:
 
     async def _through(self, links: Sequence[MilterLink], envelope: Envelope, told: Told) -> Opinion:
         findings: list[Finding] = []
-        edits: Edits | None = None
+        edits: list[Edits] = []
         quarantine = False
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._seconds
         for link in links:
             name = link.settings.name
-            heard = await link.message(told)
+            heard = await link.message(replace(told, seconds=max(deadline - now(), 0.1)))
             findings += _findings(name, heard)
             quarantine = quarantine or heard.quarantine is not None or (heard.down and link.quarantines_when_down)
             if heard.refusal is not None:
@@ -86,11 +95,11 @@ class Milters:
                 everybody = tuple(str(recipient.address) for recipient in envelope.recipients)
                 return Opinion(tuple(findings), edits=Edits(removed=everybody))
             if heard.edits is not None:
-                edits = heard.edits if edits is None else together(edits, heard.edits)
+                edits.append(heard.edits)
                 told = _after(told, heard.edits)
-        if not findings and edits is None:
+        if not findings and not edits:
             return NO_OPINION
-        return Opinion(tuple(findings), edits=edits, quarantine=quarantine)
+        return Opinion(tuple(findings), edits=together(edits) if edits else None, quarantine=quarantine)
 
     def _links(self) -> list[MilterLink]:
         return [MilterLink(one, health, self._ours) for one, health in self._settings]
@@ -109,19 +118,6 @@ def _findings(name: str, heard: Heard) -> list[Finding]:
     if heard.edits is not None:
         found.append(finding("milter.changed", name=name))
     return found
-
-
-def together(first: Edits, then: Edits) -> Edits:
-    """The edits *first* and, over them, *then*."""
-    wanted = dict.fromkeys(first.added, True) | dict.fromkeys(first.removed, False)
-    wanted |= dict.fromkeys(then.added, True) | dict.fromkeys(then.removed, False)
-    return Edits(
-        first.fields + then.fields,
-        first.body if then.body is None else then.body,
-        first.sender if then.sender is None else then.sender,
-        tuple(address for address, is_added in wanted.items() if is_added),
-        tuple(address for address, is_added in wanted.items() if not is_added),
-    )
 
 
 def _after(told: Told, edits: Edits) -> Told:

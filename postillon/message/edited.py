@@ -6,9 +6,9 @@ Names and values come from outside: nothing in them can begin another field or e
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ..model.verdict import FieldEdit
+from ..model.verdict import Edits, FieldEdit
 from .header import fields
 
 MAX_EDITS = 1000
@@ -17,17 +17,34 @@ _NAME = re.compile(rb"[!-9;-~]{1,200}")
 _LINE_END = re.compile(rb"(?:\r\n|\r|\n)[ \t]*")
 
 
-def edited(header: bytes, edits: Sequence[FieldEdit]) -> bytes:
+def edited(header: bytes, edits: Sequence[FieldEdit], kept: bytes | None = None) -> bytes:
     """*header* (with its empty line) after *edits*, in their order. Fields that nobody touches keep their octets.
 
+    *kept*: the same header with some fields left out; those count for the places that edits name, and are left out afterwards.
     An edit whose name is no field name is left out. One that changes a field which is not there adds it; one that removes
     it does nothing. Time is linear in the header for each edit, of which MAX_EDITS count.
     """
-    pieces, end = _pieces(header)
+    pieces = _pieces(header, header if kept is None else kept)
     for edit in edits[:MAX_EDITS]:
         if _NAME.fullmatch(edit.name):
             _apply(pieces, edit)
-    return b"".join(octets for _, octets in pieces) + end
+    return b"".join(octets for _, octets in pieces) + b"\r\n"
+
+
+def together(edits: Iterable[Edits]) -> Edits:
+    """All of them as one; where two say different things, the later one counts."""
+    whole = Edits()
+    for one in edits:
+        wanted = dict.fromkeys(whole.added, True) | dict.fromkeys(whole.removed, False)
+        wanted |= dict.fromkeys(one.added, True) | dict.fromkeys(one.removed, False)
+        whole = Edits(
+            whole.fields + one.fields,
+            whole.body if one.body is None else one.body,
+            whole.sender if one.sender is None else one.sender,
+            tuple(address for address, is_added in wanted.items() if is_added),
+            tuple(address for address, is_added in wanted.items() if not is_added),
+        )
+    return whole
 
 
 def field_octets(name: bytes, value: bytes) -> bytes:
@@ -37,14 +54,18 @@ def field_octets(name: bytes, value: bytes) -> bytes:
     return name + b":" + (text if text.startswith((b" ", b"\t")) else b" " + text) + b"\r\n"
 
 
-def _pieces(header: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """(name in lower case, octets) for each field and garbage line, and the empty line at the end."""
-    found = fields(header, len(header))
+def _pieces(header: bytes, kept: bytes) -> list[tuple[bytes, bytes]]:
+    """(name in lower case, octets) for each field and garbage line of *header*; without octets where *kept* lacks them."""
     pieces = []
-    for one in found:
+    at = 0
+    for one in fields(header, len(header)):
         octets = header[one.start : one.stop]
-        pieces.append((one.name.lower(), octets if octets.endswith(b"\n") else octets + b"\r\n"))
-    return pieces, b"\r\n"
+        if kept.startswith(octets, at):
+            at += len(octets)
+        else:
+            octets = b""
+        pieces.append((one.name.lower(), octets if not octets or octets.endswith(b"\n") else octets + b"\r\n"))
+    return pieces
 
 
 def _apply(pieces: list[tuple[bytes, bytes]], edit: FieldEdit) -> None:

@@ -1,0 +1,48 @@
+"""A mail path to which milters listen: what it accepts in the dialogue they hear, and may refuse. See `filters.milters`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..filters.milters import Milters
+from ..message.incoming import Incoming
+from ..model.envelope import Accepted, Client, Envelope, Recipient
+from ..model.errors import Refusal
+from ..model.plan import Receipt
+
+
+class Path(Protocol):
+    """As `servers.smtp.session.MailPath`."""
+
+    async def sender(self, client: Client, envelope: Envelope) -> None: ...
+    async def recipient(self, client: Client, envelope: Envelope, recipient: Recipient | None) -> Accepted: ...
+    async def message(self, incoming: Incoming) -> Receipt: ...
+    def confirm(self, incoming: Incoming) -> None: ...
+    async def unheard(self, incoming: Incoming) -> None: ...
+
+
+class Listened:
+    """*path*, with the milters asked after it. What becomes of the message itself *path* asks them."""
+
+    def __init__(self, path: Path, milters: Milters) -> None:
+        self._path = path
+        self._milters = milters
+        self.confirm = path.confirm
+        self.unheard = path.unheard
+        self.message = path.message
+
+    async def sender(self, client: Client, envelope: Envelope) -> None:
+        """At MAIL. Raises Refusal."""
+        await self._path.sender(client, envelope)
+        await self._milters.sender(client, envelope)
+
+    async def recipient(self, client: Client, envelope: Envelope, recipient: Recipient | None) -> Accepted:
+        """At RCPT. Raises Refusal, ours or a milter's."""
+        try:
+            accepted = await self._path.recipient(client, envelope, recipient)
+        except Refusal as refusal:
+            if recipient is not None:
+                await self._milters.recipient(client, recipient, refusal)
+            raise
+        await self._milters.recipient(client, accepted.recipient)
+        return accepted
