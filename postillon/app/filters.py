@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..config import Config
 from ..config.settings import Filters
 from ..filters.examined import Examined
+from ..filters.milters import Milters
 from ..flow.judgement import JudgeSettings
 from ..model.verdict import Thresholds
 from ..seams import Filter, Resolver
@@ -21,12 +22,15 @@ class Parts:
     config: Config
     data: Opened
     resolver: Resolver
+    milters: Milters | None = None
 
 
 Make = Callable[[Parts], Filter[Examined] | None]
 """Makes a check; None where the configuration gives it nothing to do."""
 
-KINDS: Mapping[str, Make] = {}
+KINDS: Mapping[str, Make] = {
+    "milter": lambda parts: parts.milters,
+}
 """In the order in which their findings are told."""
 
 
@@ -44,4 +48,5 @@ def judge_settings(wanted: Filters) -> JudgeSettings:
         scores=wanted.scores,
         time_s=float(wanted.time),
         total_s=float(wanted.total_time),
+        times={"milter": float(wanted.total_time)},
     )

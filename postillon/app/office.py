@@ -20,6 +20,7 @@ from ..admin.tools import Tools
 from ..config import Config, Destination, Sending
 from ..config import Route as RouteSettings
 from ..directory.bans import Bans
+from ..filters.milters import Milters
 from ..flow.allowance import Allowance
 from ..flow.authenticate import AuthenticationSettings, Authenticator
 from ..flow.bounce import Reporter
@@ -55,6 +56,7 @@ from ..workers.concurrency import ConcurrencySettings
 from ..workers.indexer import Indexer
 from ..workers.janitor import Janitor
 from ..workers.queue import QueueSettings, QueueWorker
+from .content import Heard, make_milters, make_outgoing
 from .data import Opened
 from .dkim import DkimKeys
 from .filters import Parts, judge_settings, make_filters
@@ -162,6 +164,8 @@ def compose(spec: Spec, data: Opened) -> Office:
 
     allowance = make_allowance(config, data)
 
+    listening, outgoing = make_milters(config, "mx"), make_outgoing(config, data, flow)
+
     def submitter(directory: Directory) -> Submitter:
         return Submitter(
             store=data.store,
@@ -172,6 +176,7 @@ def compose(spec: Spec, data: Opened) -> Office:
             settings=flow,
             signer=signer,
             allowance=allowance,
+            outgoing=outgoing,
         )
 
     transport = _transport(config, data, resolver)
@@ -183,7 +188,12 @@ def compose(spec: Spec, data: Opened) -> Office:
     janitor = Janitor((data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune))
     data.store.space.on_pressed = janitor.press
     office = Office(
-        ports=_ports(config, data, _receiver(config, data, resolver, deliverer, flow, keys), submitter(data.directory)),
+        ports=_ports(
+            config,
+            data,
+            Heard(_receiver(config, data, resolver, deliverer, flow, keys, listening), listening),
+            Heard(submitter(data.directory), outgoing.milters if outgoing else None),
+        ),
         unix=_unix(config, data, submitter, allowance, lambda: office.connections()),
         queue=queue,
         janitor=janitor,
@@ -196,7 +206,13 @@ def compose(spec: Spec, data: Opened) -> Office:
 
 
 def _receiver(
-    config: Config, data: Opened, resolver: Resolver, deliverer: Deliverer, flow: FlowSettings, keys: DkimKeys
+    config: Config,
+    data: Opened,
+    resolver: Resolver,
+    deliverer: Deliverer,
+    flow: FlowSettings,
+    keys: DkimKeys,
+    milters: Milters | None,
 ) -> Receiver:
     wanted = config.authentication
     authenticator = Authenticator(
@@ -209,7 +225,7 @@ def _receiver(
     judge = Judge(
         authenticator=authenticator if has_dns else None,
         hostname=config.hostname,
-        filters=make_filters(Parts(config, data, resolver)),
+        filters=make_filters(Parts(config, data, resolver, milters)),
         settings=judge_settings(config.filters),
     )
     return Receiver(
@@ -225,13 +241,13 @@ def _receiver(
     )
 
 
-def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitter) -> dict[str, Port]:
+def _ports(config: Config, data: Opened, receiver: Heard, submitter: Heard) -> dict[str, Port]:
     files = chains(config)
     smtp_tls, imap_tls, pop3_tls = (ServerTls(files, protocol) for protocol in ("smtp", "imap", "pop3"))
     clear_allowed = config.development is not None
     smtp = SmtpSettings(hostname=config.hostname, limits=SmtpLimits(size=config.limits.message_size))
     mx = MxServer(
-        path=receiver,
+        path=receiver.path,
         spool=data.store.spool,
         clock=data.clock,
         session_id=data.ids.session,
@@ -241,7 +257,7 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
         bans=data.bans,
     )
     submission = SubmissionServer(
-        path=submitter,
+        path=submitter.path,
         spool=data.store.spool,
         clock=data.clock,
         session_id=data.ids.session,
@@ -253,6 +269,7 @@ def _ports(config: Config, data: Opened, receiver: Receiver, submitter: Submitte
         urls=UrlAuthority(data.store, data.directory, data.clock, config.hostname),
         bans=data.bans,
     )
+    mx.on_ended, submission.on_ended = receiver.ended, submitter.ended
     imap = ImapServer(
         store=data.store,
         directory=data.directory,

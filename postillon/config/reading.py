@@ -18,6 +18,7 @@ import msgspec
 
 from ..model.address import AddressError, parse_domain
 from .addresses import server_address
+from .content import senseless_content
 from .lines import key_lines, line_of
 from .settings import CHOICES, SERVICES, Config, Destination, Sending, Size
 
@@ -112,7 +113,8 @@ def _wrong(tree: dict[str, Any]) -> list[Found]:
     types_of = typing.get_type_hints(Config)
     for field in dataclasses.fields(Config):
         if field.name not in tree or field.name in _HIDDEN:
-            if field.default is dataclasses.MISSING and field.name not in tree:
+            has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+            if not has_default and field.name not in tree:
                 found.append(((), f"`{field.name}` is missing"))
             continue
         try:
@@ -163,7 +165,13 @@ def _matching(tree: Any, pattern: tuple[str, ...], where: tuple[str, ...]) -> li
 def _senseless(tree: dict[str, Any]) -> list[Found]:
     """What has the right type and still cannot be meant."""
     config: Config = _convert(tree, Config)
-    return [*_senseless_places(config), *_senseless_network(config), *_senseless_times(config), *_senseless_filters(config)]
+    return [
+        *_senseless_places(config),
+        *_senseless_network(config),
+        *_senseless_times(config),
+        *_senseless_filters(config),
+        *senseless_content(config),
+    ]
 
 
 def _senseless_places(config: Config) -> Iterator[Found]:

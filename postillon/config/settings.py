@@ -221,6 +221,20 @@ class Protection:
 
 
 @dataclass(frozen=True, slots=True)
+class Milter:
+    """A mail filter in Sendmail's protocol, which hears the SMTP dialogue and may refuse and change messages."""
+
+    address: str
+    """`unix:/PATH` or `HOST:PORT`."""
+    at: tuple[str, ...] = ("mx", "submission")
+    """Where it listens: to mail from other servers, to mail of our own accounts."""
+    when_down: str = "continue"
+    """What becomes of mail while it does not answer: `continue`, `tempfail`, `refuse` or `quarantine`."""
+    time: int = 15
+    """Seconds for each of its answers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Development:
     """What only `postillon dev` sets; there are no such keys in the file."""
 
@@ -258,12 +272,17 @@ class Config:
     authentication: Authentication = Authentication()
     filters: Filters = Filters()
     protection: Protection = Protection()
+    milters: dict[str, Milter] = field(default_factory=dict)
+    """By a name of your choice; they are asked in this order."""
     logging: Logging = Logging()
     records: Records = Records()
     development: Development | None = None
 
 
+_WHEN_DOWN = ("continue", "tempfail", "refuse", "quarantine")
+
 CHOICES: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("milters", "*", "when_down"): _WHEN_DOWN,
     ("loop",): ("auto", "uvloop", "asyncio"),
     ("logging", "level"): ("debug", "info", "warning", "error"),
     ("sending", "smarthost", "tls"): ("none", "opportunistic", "required", "implicit"),

@@ -20,6 +20,17 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Le contrôle {filter} n’a pas répondu à temps : son avis manque",
     ),
     "skeleton.shouted": ("The subject is shouted in capitals", "L’objet est écrit en majuscules"),
+    "filter.down": (
+        "The filter {name} does not answer, so its opinion is missing",
+        "Le filtre {name} ne répond pas : son avis manque",
+    ),
+    "milter.refused": ("The milter {name} refuses the message", "Le milter {name} refuse le message"),
+    "milter.discarded": ("The milter {name} wants the message dropped", "Le milter {name} demande d’abandonner le message"),
+    "milter.quarantined": (
+        "The milter {name} wants the message held back: {reason}",
+        "Le milter {name} demande de retenir le message : {reason}",
+    ),
+    "milter.changed": ("The milter {name} has changed the message", "Le milter {name} a modifié le message"),
     "authentication.failed": (
         "Nobody could say who sent the message: that check failed here",
         "Impossible de dire qui a envoyé le message : ce contrôle a échoué chez nous",

@@ -38,6 +38,8 @@ class JudgeSettings:
     """Scores of findings by code, where the administrator wants others than the filter gives."""
     time_s: float = 10.0
     """For one filter."""
+    times: Mapping[str, float] = field(default_factory=dict)
+    """The same by name, for filters that have another time."""
     total_s: float = 30.0
     """For all of it."""
 
@@ -149,11 +151,12 @@ class Judge:
 
     async def _ask(self, one: Filter[Examined], examined: Examined, opinions: dict[str, Opinion]) -> None:
         session = examined.incoming.client.session
+        seconds = self._settings.times.get(one.name, self._settings.time_s)
         try:
-            async with asyncio.timeout(self._settings.time_s):
+            async with asyncio.timeout(seconds):
                 opinions[one.name] = await one.examine(examined)
         except TimeoutError:
-            log.warning("filter late", session=session, filter=one.name, seconds=self._settings.time_s)
+            log.warning("filter late", session=session, filter=one.name, seconds=seconds)
             opinions[one.name] = Opinion((finding("filter.late", filter=one.name),))
         except Exception as error:  # an administrator's code, or a bug of ours: the message goes on
             log.error("filter failed", session=session, filter=one.name, exc=error)

@@ -46,3 +46,8 @@ class Listened:
             raise
         await self._milters.recipient(client, accepted.recipient)
         return accepted
+
+
+def listened(path: Path, milters: Milters | None) -> Path:
+    """*path*, with *milters* listening if there are any."""
+    return path if milters is None else Listened(path, milters)

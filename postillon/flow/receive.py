@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from ..directory.bans import Bans, Offence
 from ..log import Log
 from ..mailauth.srs import Srs, SrsError, is_srs
+from ..message.edited import edited, together
 from ..message.incoming import Incoming
 from ..message.octets import Octets
 from ..message.trace import received, return_path
@@ -14,11 +16,13 @@ from ..model.address import Address
 from ..model.envelope import Accepted, Client, Envelope, Recipient
 from ..model.errors import NotFound, NotPermitted, OverQuota, Refusal
 from ..model.plan import Plan, Receipt
+from ..model.verdict import Edits
 from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
 from . import accept, records
 from .bounce import About
 from .deliver import Copies, Deliverer, FlowSettings
+from .edits import Editor
 from .judge import judge_sender
 from .judgement import UNJUDGED, Judge, Judgement
 from .plan import Fates, decide_all
@@ -53,6 +57,7 @@ class Receiver:
         self._settings = settings
         self._judge = judge
         self._bans = bans
+        self._editor = Editor(store=store, directory=directory, settings=settings)
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL. Raises Refusal."""
@@ -101,6 +106,14 @@ class Receiver:
         header = accept.header_octets(incoming.body)
         accept.check_hops(header)
         judged = await self._judge.judge(incoming, header) if self._judge else UNJUDGED
+        key = accept.accept_key(incoming.client.address, incoming.envelope, incoming.body)
+        if judged.edits:
+            edits = together(judged.edits)
+            incoming, judged = await self._editor.envelope(incoming, edits), with_edits(judged, header, edits)
+            self._decide(incoming, judged)
+            if not incoming.accepted:
+                return discarded(incoming)
+            incoming = await self._editor.body(incoming, header, edits)
         fates = self._decide(incoming, judged)
         copies = await self._copies(incoming, header, judged)
         items = await self._deliverer.items(
@@ -113,7 +126,7 @@ class Receiver:
             received=incoming.at,
             items=items,
             trail=records.trail(incoming, prepared.message_id, *records.judgement(incoming, judged)),
-            accept_key=accept.accept_key(incoming.client.address, incoming.envelope, incoming.body),
+            accept_key=key,
             along=await self._deliverer.reports(about(incoming, header), incoming.accepted, fates, items),
         )
         receipt = await self._store.commit(plan)
@@ -159,6 +172,23 @@ def check_local(found: Found, recipient: Recipient, size: int) -> None:
         raise NotFound(f"No such mailbox here: <{recipient.address}>", status="5.1.1")
     if found.accounts and not found.remote and found.free < max(size, 1):
         raise OverQuota("The mailbox is full; try again later")
+
+
+def with_edits(judged: Judgement, header: bytes, edits: Edits) -> Judgement:
+    """*judged* with the header fields that filters want changed, in what is handed on and in what is filed."""
+    if not edits.fields:
+        return judged
+    return replace(
+        judged,
+        header=edited(header, edits.fields, judged.header),
+        filed_header=edited(header, edits.fields, judged.filed_header),
+    )
+
+
+def discarded(incoming: Incoming) -> Receipt:
+    """A filter has taken every recipient away: the message is accepted, and goes nowhere."""
+    log.info("message discarded", session=incoming.client.session, message=accept.message_name(incoming))
+    return Receipt(incoming.body.blob)
 
 
 def about(incoming: Incoming, header: bytes) -> About:

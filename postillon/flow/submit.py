@@ -21,8 +21,9 @@ from . import accept, records
 from .allowance import Allowance
 from .complete import Completed, complete
 from .deliver import Copies, Deliverer, FlowSettings
+from .outgoing import Outgoing
 from .plan import filed_everywhere
-from .receive import about, check_local, note_accepted, received_field
+from .receive import about, check_local, discarded, note_accepted, received_field
 from .sign import Signer
 
 
@@ -40,6 +41,7 @@ class Submitter:
         settings: FlowSettings,
         signer: Signer | None = None,
         allowance: Allowance | None = None,
+        outgoing: Outgoing | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -49,6 +51,7 @@ class Submitter:
         self._settings = settings
         self._signer = signer
         self._allowance = allowance
+        self._outgoing = outgoing
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL: the null sender or an address of the account. Raises NotPermitted, SendingLimitReached."""
@@ -81,7 +84,13 @@ class Submitter:
         """After DATA: check From and Sender, complete the header, commit local copies and duties as one. Raises Refusal."""
         started = time.monotonic()
         client = incoming.client
-        edited = await self._edited(incoming)
+        received = accept.header_octets(incoming.body)
+        edited = await self._edited(incoming, received)
+        key = accept.accept_key(client.login or client.address, incoming.envelope, incoming.body)
+        if self._outgoing is not None:
+            incoming, edited = await self._outgoing.check(incoming, received, edited)
+            if not incoming.accepted:
+                return discarded(incoming)
         fates = filed_everywhere(incoming.accepted)
         # What stands in the blob from the body on is the message's; its header is ours, written out in the rope.
         completed = Octets.of(edited.header, (edited.body_start, incoming.body.size))
@@ -101,7 +110,7 @@ class Submitter:
             received=incoming.at,
             items=items,
             trail=records.trail(incoming, prepared.message_id),
-            accept_key=accept.accept_key(client.login or client.address, incoming.envelope, incoming.body),
+            accept_key=key,
             along=await self._deliverer.reports(about(incoming, edited.header), incoming.accepted, fates, items),
             charge=self._allowance.charge(incoming, _account(client)) if self._allowance is not None else None,
         )
@@ -131,8 +140,7 @@ class Submitter:
         client = incoming.client
         await self._store.unheard(accept.accept_key(client.login or client.address, incoming.envelope, incoming.body))
 
-    async def _edited(self, incoming: Incoming) -> Completed:
-        header = accept.header_octets(incoming.body)
+    async def _edited(self, incoming: Incoming, header: bytes) -> Completed:
         accept.check_hops(header)
         account = _account(incoming.client)
         edited = complete(

@@ -26,6 +26,7 @@ class Heard:
         self.headers: list[tuple[bytes, bytes]] = []
         self.recipients: list[str] = []
         self.body = b""
+        self.quit = threading.Event()
 
     @property
     def commands(self) -> str:
@@ -94,6 +95,7 @@ class Milter:
                     for answer, octets in self._answers(heard, command, data):
                         peer.sendall(struct.pack("!I", len(octets) + 1) + answer + octets)
                     if command == b"Q":
+                        heard.quit.set()
                         return
         except (OSError, ValueError):
             return

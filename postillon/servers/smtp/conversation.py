@@ -125,6 +125,8 @@ class Conversation:
             self.log.info("too many errors", peer=self.stream.peer, status=reply.status)
             self.offended(Offence.PERSISTENT)
             raise Hangup(TOO_MANY_ERRORS)
+        if reply.code == 421:  # RFC 5321 §3.8: it means that we close
+            raise Hangup(reply)
         self._replies.append(reply.encode())
 
     def offended(self, offence: Offence) -> None:

@@ -134,6 +134,8 @@ class SmtpServer:
         self.tls = tls
         self.settings = settings or SmtpSettings()
         self.bans = bans
+        self.on_ended: Callable[[Client], None] = lambda client: None
+        """Told when a client's connection is over."""
 
     @property
     def refusal(self) -> bytes:
@@ -231,6 +233,7 @@ class Session(Conversation):
             self.end(end.reply)
         finally:
             self._forget()
+            self.server.on_ended(self.client)
             self.waker.close()
             await self._tell_unheard()
             self.log.debug("disconnected", peer=self.client.address)

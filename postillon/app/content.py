@@ -1,0 +1,68 @@
+"""The checks of what mail contains, made from the configuration: milters, and what is asked of mail that leaves."""
+
+from __future__ import annotations
+
+from .. import __version__
+from ..config import Config
+from ..config.settings import Milter
+from ..filters.milter import MilterSettings
+from ..filters.milters import Milters
+from ..filters.outside import WhenDown
+from ..flow.deliver import FlowSettings
+from ..flow.edits import Editor
+from ..flow.listened import Path, listened
+from ..flow.outgoing import Outgoing
+from ..model.envelope import Client
+from ..net.service import ServiceAddress
+from .data import Opened
+
+SPARED_S = 2.0
+"""So much before the time for all checks is over, milters are given up, so that `when_down` counts for them."""
+
+
+def make_milters(config: Config, service: str) -> Milters | None:
+    """Those that listen on *service*, `mx` or `submission`; None if nobody does."""
+    wanted = [_milter(name, one) for name, one in config.milters.items() if service in one.at]
+    if not wanted:
+        return None
+    return Milters(
+        wanted,
+        hostname=config.hostname,
+        version=__version__,
+        service="smtp" if service == "mx" else service,
+        seconds=max(config.filters.total_time - SPARED_S, 1.0),
+    )
+
+
+def _milter(name: str, wanted: Milter) -> MilterSettings:
+    return MilterSettings(
+        name=name,
+        address=ServiceAddress.parse(wanted.address),
+        when_down=WhenDown(wanted.when_down),
+        command_s=float(wanted.time),
+        message_s=float(wanted.time),
+    )
+
+
+class Heard:
+    """A mail path as a service has it: *path* with the milters that listen to it, which want to know when a client is gone."""
+
+    def __init__(self, path: Path, milters: Milters | None) -> None:
+        self.path = listened(path, milters)
+        self._milters = milters
+
+    def ended(self, client: Client) -> None:
+        if self._milters is not None:
+            self._milters.ended(client)
+
+
+def make_outgoing(config: Config, data: Opened, flow: FlowSettings) -> Outgoing | None:
+    """What is asked about mail of our own people; None if nothing is."""
+    milters = make_milters(config, "submission")
+    if milters is None:
+        return None
+    return Outgoing(
+        filters=(),
+        milters=milters,
+        editor=Editor(store=data.store, directory=data.directory, settings=flow),
+    )
