@@ -17,6 +17,7 @@ from ..model.account import Account
 from ..model.address import AddressError, parse_domain
 from ..model.errors import NotFound, Refusal
 from ..model.queue import QueueState, QueueView
+from ..model.record import Record, Stage
 from ..relay.replies import cause_of_answer
 from ..relay.smarthost import via
 from ..seams import QUEUE_TOPIC
@@ -24,11 +25,14 @@ from ..storage.db.check import quick_check
 from ..storage.store import Chosen
 from . import protection as protection
 from . import sending as sending
+from . import traces
 from .tools import OPERATIONS, Tools
 from .tools import operation as _operation
 
 PAGE = 500
 MAX_HEADER = 64 * 1024
+MAX_DAYS = 1000
+"""So far back records are looked for."""
 
 
 async def perform(tools: Tools, operation: str, arguments: dict[str, Any]) -> Any:
@@ -212,7 +216,13 @@ async def queue_show(tools: Tools, id: str) -> dict[str, Any]:  # noqa: A002
     views = await tools.store.queue_views(_queue_id(id))
     if not views:
         raise NotFound(f"Nothing is queued as {id}")
-    return {"id": id, "recipients": [_row(view) for view in views], "header": await _header(tools, _queue_id(id))}
+    history = await trace(tools, id, limit=1)
+    return {
+        "id": id,
+        "recipients": [_row(view) for view in views],
+        "history": history[0]["records"] if history else [],
+        "header": await _header(tools, _queue_id(id)),
+    }
 
 
 async def _header(tools: Tools, queue_id: int) -> str:
@@ -241,6 +251,12 @@ def _chosen(ids: list[str], everything: bool, destination: str) -> list[Chosen]:
     return [Chosen()] if everything else [Chosen(_queue_id(name)) for name in ids]
 
 
+async def _note(tools: Tools, ids: list[str], stage: Stage, detail: str = "") -> None:
+    """Write down what is done to messages that are named; of all, or of a destination, it would be too much."""
+    for name in ids:
+        await tools.store.note_queued(_queue_id(name), Record(stage, tools.clock.now(), {"detail": detail} if detail else {}))
+
+
 def _changed(tools: Tools, counts: list[int], ids: list[str]) -> dict[str, int]:
     tools.bus.publish([QUEUE_TOPIC])
     return _found(sum(counts), ids)
@@ -267,6 +283,7 @@ async def queue_totals(tools: Tools) -> list[dict[str, Any]]:
 @_operation("queue.retry")
 async def queue_retry(tools: Tools, ids: list[str], everything: bool = False, destination: str = "") -> dict[str, int]:
     now = tools.clock.now()
+    await _note(tools, ids, Stage.RESCHEDULED, "to now")
     return _changed(tools, [await tools.store.queue_due(each, now) for each in _chosen(ids, everything, destination)], ids)
 
 
@@ -276,6 +293,7 @@ async def queue_reschedule(
 ) -> dict[str, int]:
     """The next attempt comes in *seconds*."""
     due = tools.clock.now() + max(seconds, 0)
+    await _note(tools, ids, Stage.RESCHEDULED, f"to {max(seconds, 0)} seconds later")
     return _changed(tools, [await tools.store.queue_due(each, due) for each in _chosen(ids, everything, destination)], ids)
 
 
@@ -285,6 +303,7 @@ async def queue_reroute(
 ) -> dict[str, int]:
     """By *host* from now on, or, without one, by the recipients' own domains again."""
     target = via(_host(host), port) if host else ""
+    await _note(tools, ids, Stage.REROUTED, f"by {host} port {port}" if host else "by the recipients' domains")
     chosen = _chosen(ids, everything, destination)
     return _changed(tools, [await tools.store.queue_reroute(each, target) for each in chosen], ids)
 
@@ -302,10 +321,12 @@ def _host(text: str) -> str:
 
 @_operation("queue.drop")
 async def queue_drop(tools: Tools, ids: list[str], everything: bool = False) -> dict[str, int]:
+    await _note(tools, ids, Stage.DROPPED, "without a report to its sender")
     return _found(sum([await tools.store.queue_drop(each) for each in await _each(tools, ids, everything)]), ids)
 
 
 async def _set_state(tools: Tools, chosen: list[Chosen], ids: list[str], state: QueueState) -> dict[str, int]:
+    await _note(tools, ids, Stage.HELD if state is QueueState.HELD else Stage.RELEASED)
     return _changed(tools, [await tools.store.queue_state(each, state) for each in chosen], ids)
 
 
@@ -317,6 +338,17 @@ async def queue_hold(tools: Tools, ids: list[str], everything: bool = False, des
 @_operation("queue.release")
 async def queue_release(tools: Tools, ids: list[str], everything: bool = False, destination: str = "") -> dict[str, int]:
     return await _set_state(tools, _chosen(ids, everything, destination), ids, QueueState.WAITING)
+
+
+# --- what became of messages --------------------------------------------------------------------------------------------
+
+
+@_operation("trace")
+async def trace(tools: Tools, name: str, since: int = 0, until: int = 0, limit: int = 20) -> list[dict[str, Any]]:
+    """The ways of the messages that *name* names, with refusals; times are epoch seconds."""
+    last = until or tools.clock.now() + 60
+    earliest = last - MAX_DAYS * 86400
+    return await traces.trace(tools.directory, tools.store, name, max(since, earliest), last, limit)
 
 
 # --- DKIM keys ----------------------------------------------------------------------------------------------------------

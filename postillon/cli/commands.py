@@ -29,6 +29,7 @@ _COMMANDS = {
     "account": "accounts, their passwords and quotas",
     "alias": "addresses that lead to others",
     "queue": "mail that waits to be delivered",
+    "trace": "what became of a message, and why",
     "dkim": "keys that outgoing mail is signed with",
     "ban": "addresses that are refused",
     "version": "the version of this program",

@@ -53,12 +53,15 @@ def _readable_total(row: dict[str, Any]) -> dict[str, Any]:
 @click.argument("id")
 @on_server
 def queue_show(server: Server, id: str) -> None:  # noqa: A002
-    """One message: its envelope, its recipients and its header."""
+    """One message: its recipients, its whole history and its header."""
     shown = server.ask("queue.show", id=id)
     if server.as_json:
         server.show(shown)
         return
     server.show(shown["recipients"], ("number", "recipient", "destination", "state", "attempts", "last_answer"))
+    click.echo()
+    for record in shown["history"]:
+        click.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(record['at']))}  {record['words']}")
     click.echo(f"\n{shown['header']}", nl=False)
 
 

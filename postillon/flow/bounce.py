@@ -50,6 +50,8 @@ class About:
     """In the log."""
     content: bytes | None = None
     """The whole message, where it is returned."""
+    message: str = ""
+    """Its id, for the records."""
 
 
 class Reporter:
@@ -148,7 +150,7 @@ class Reporter:
             header, content = data[: header_end(data, 0, len(data))], data if is_whole else None
         except Refusal as refusal:
             log.warning("original not readable", queue=name, reason=refusal.detail or refusal.text)
-        return About(entry.envelope, header, entry.made_at, name, content)
+        return About(entry.envelope, header, entry.made_at, name, content, f"{entry.blob:x}")
 
     def _octets(self, about: About, sender: Address, reported: Sequence[dsn.Reported], words: str, until: int | None) -> bytes:
         name = f"{self._ids.next():x}"
@@ -188,7 +190,7 @@ class Reporter:
             prepared=prepare(return_path(None) + octets, len(octets)) if files else None,
             received=now,
             items=(*files, *([self._enqueue(about.envelope, octets, signed, away, now)] if away else [])),
-            trail=records.report_made(about.name, sender, now),
+            records=records.report_made(about.message or about.name, sender, now),
         )
 
     def _enqueue(self, about: Envelope, octets: bytes, rope: Octets, away: Sequence[Address], now: int) -> Enqueue:

@@ -125,7 +125,7 @@ class Receiver:
             prepared=prepared,
             received=incoming.at,
             items=items,
-            trail=records.trail(incoming, prepared.message_id, *records.judgement(incoming, judged)),
+            records=records.accepted(incoming, prepared.message_id, *records.judgement(incoming, judged)),
             accept_key=key,
             along=await self._deliverer.reports(about(incoming, header), incoming.accepted, fates, items),
         )
@@ -154,7 +154,7 @@ class Receiver:
             return decide_all(incoming.accepted, judged.vote)
         except Refusal:
             for record in records.judgement(incoming, judged):
-                self._store.note(record, (incoming.client.session,), incoming.body.blob)
+                self._store.note(record, incoming.body.blob)
             raise
 
     def confirm(self, incoming: Incoming) -> None:

@@ -10,7 +10,7 @@ from ..model.address import Address
 from ..model.envelope import Client
 from ..model.errors import Refusal
 from ..model.queue import Outcome, OutcomeKind, QueueEntry
-from ..model.record import Record, Stage, Trail, name_of
+from ..model.record import Record, Stage
 from .judgement import UNJUDGED, Judgement
 
 _OUTCOMES = {
@@ -32,32 +32,18 @@ def connection(client: Client) -> dict[str, Any]:
     return facts
 
 
-def trail(incoming: Incoming, message_id: bytes, *judged: Record) -> Trail:
+def accepted(incoming: Incoming, message_id: bytes, *judged: Record) -> tuple[Record, ...]:
     """What is written down about *incoming* when it is accepted; *judged*: what had been found before."""
     envelope = incoming.envelope
     facts = connection(incoming.client)
-    facts["sender"] = str(envelope.sender or "")
+    facts["sender"] = "" if envelope.sender is None else str(envelope.sender)
     facts["recipients"] = [str(recipient.address) for recipient in envelope.recipients]
     facts["size"] = incoming.body.size
-    identifier = message_id.decode("utf-8", "replace")
-    if identifier:
-        facts["message_id"] = identifier
+    if message_id:
+        facts["message_id"] = message_id.decode("utf-8", "replace")
     if envelope.require_tls:
         facts["require_tls"] = True
-    return Trail((Record(Stage.ACCEPTED, incoming.at, facts), *judged), _names(incoming, identifier))
-
-
-def _names(incoming: Incoming, message_id: str) -> tuple[str, ...]:
-    envelope, client = incoming.envelope, incoming.client
-    names = [client.address, client.session]
-    if message_id:
-        names.append(name_of(message_id))
-    if envelope.sender is not None:
-        names.append(envelope.sender.key)
-    for one in incoming.accepted:
-        names.append(one.recipient.address.key)
-        names += [address.key for address in one.remote]
-    return tuple(names)
+    return (Record(Stage.ACCEPTED, incoming.at, facts), *judged)
 
 
 def judgement(incoming: Incoming, judged: Judgement) -> tuple[Record, ...]:
@@ -85,21 +71,17 @@ def judgement(incoming: Incoming, judged: Judgement) -> tuple[Record, ...]:
 
 def refused(
     client: Client, refusal: Refusal, at: int, command: str, sender: Address | None = None, recipients: Sequence[Address] = ()
-) -> tuple[Record, tuple[str, ...]]:
-    """The record of a no in the dialogue, at *command* (`MAIL`, `RCPT`, `DATA`, or `connection`), and its names."""
+) -> Record:
+    """The record of a no in the dialogue, at *command* (`MAIL`, `RCPT`, `DATA`, or `connection`)."""
     facts = connection(client)
     facts |= {"command": command, "code": refusal.code, "status": refusal.status, "reason": refusal.text}
     if refusal.detail:
         facts["detail"] = refusal.detail
-    names = [client.address, client.session]
     if command not in ("connection", "EHLO"):
         facts["sender"] = str(sender or "")
-        if sender is not None:
-            names.append(sender.key)
     if recipients:
         facts["recipients"] = [str(recipient) for recipient in recipients]
-        names += [recipient.key for recipient in recipients]
-    return Record(Stage.REFUSED, at, facts), tuple(names)
+    return Record(Stage.REFUSED, at, facts)
 
 
 def attempt(entry: QueueEntry, outcome: Outcome, next_try: int | None, at: int) -> Record:
@@ -115,11 +97,13 @@ def attempt(entry: QueueEntry, outcome: Outcome, next_try: int | None, at: int) 
         facts["code"] = outcome.code
     if outcome.remote:
         facts["host"] = outcome.remote
+    if outcome.security:
+        facts["security"] = outcome.security
     if next_try is not None:
         facts["next_try"] = next_try
     return Record(_OUTCOMES[outcome.kind], at, facts)
 
 
-def report_made(about: str, to: Address, at: int) -> Trail:
-    """For a report to *to* that we made about the message *about* (its name in the log)."""
-    return Trail((Record(Stage.ACCEPTED, at, {"report_about": about, "sender": "", "recipients": [str(to)]}),), (to.key,))
+def report_made(about: str, to: Address, at: int) -> tuple[Record, ...]:
+    """For a report to *to* that we made about the message *about* (its id)."""
+    return (Record(Stage.ACCEPTED, at, {"report_about": about, "sender": "", "recipients": [str(to)]}),)

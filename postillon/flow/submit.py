@@ -109,7 +109,7 @@ class Submitter:
             prepared=prepared,
             received=incoming.at,
             items=items,
-            trail=records.trail(incoming, prepared.message_id),
+            records=records.accepted(incoming, prepared.message_id),
             accept_key=key,
             along=await self._deliverer.reports(about(incoming, edited.header), incoming.accepted, fates, items),
             charge=self._allowance.charge(incoming, _account(client)) if self._allowance is not None else None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .envelope import Envelope
 from .ids import AccountId, BlobId, EmailId, MailboxId, QueueId, Uid
 from .queue import QueueState
-from .record import Trail
+from .record import Record
 from .sending import Charge, Usage
 
 
@@ -85,8 +85,8 @@ class Plan:
     """Hash over peer, envelope and body, to recognise a message that was sent again after a lost 250; empty: never."""
     along: tuple[Plan, ...] = ()
     """Reports about it, made true in the same transaction; not once more if it had been accepted before."""
-    trail: Trail | None = None
-    """What is written down about it; where it was filed and queued is added by the commit."""
+    records: tuple[Record, ...] = ()
+    """What is written down about it; where it was filed and queued is added by the commit. Empty: nothing is."""
     charge: Charge | None = None
     """A submission, which counts against its account's limits; it is refused beyond them."""
 

@@ -66,6 +66,8 @@ class Outcome:
     """`host [address]` that said it; empty if nobody did."""
     code: int = 0
     """SMTP reply code; 0 if nobody said one."""
+    security: str = field(default="", compare=False)
+    """How the connection was protected, in words for the operator; empty if there was none."""
     confirms: bool = field(default=False, compare=False)
     """Delivered to a hop that knows DSN: telling the sender of success is its duty now (RFC 3461 §5.2.2)."""
 

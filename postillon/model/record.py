@@ -49,16 +49,11 @@ class Record:
     at: int
     """Epoch seconds."""
     facts: Facts = field(default_factory=dict)
-    """`account` and `mailbox` are ids, named when they are shown; `queue` and `report` are ids as text."""
+    """`account` and `mailbox` are ids, named when they are shown; `queue` and `report` are ids as text.
 
-
-@dataclass(frozen=True, slots=True)
-class Trail:
-    """What is written down in the commit that accepts a message, and the names under which it is found again."""
-
-    records: tuple[Record, ...]
-    names: tuple[str, ...] = ()
-    """Message-ID, addresses, the peer's address, the session: see `name_of`."""
+    A message is found by `message_id`, `sender`, `recipients` and `queue` of its records; what was refused or greylisted also
+    by `peer` and `session`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +67,10 @@ class Traced:
 
 def name_of(text: str) -> str:
     """The form in which *text*, a Message-ID, an address or an id, is remembered and looked for."""
+    if text.isascii():
+        return text.strip(" <>").lower()
     name = unicodedata.normalize("NFC", text.strip().strip("<>")).casefold()
-    if name.isascii() or "@" not in name:
+    if "@" not in name:
         return name
     try:
         return Address.parse(name).key

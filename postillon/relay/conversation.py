@@ -61,6 +61,12 @@ class Conversation:
     def is_encrypted(self) -> bool:
         return self._stream.tls is not None
 
+    @property
+    def security(self) -> str:
+        """How we are protected, in words for the operator."""
+        tls = self._stream.tls
+        return "in clear" if tls is None else f"{tls.version}, {self.hop.tls.proof}{self.hop.because}"
+
     async def reply(self, timeout_s: float) -> Reply:
         """The next reply. Raises Trouble: silence, a closed connection, garbage, or 421."""
         if not self._replies:

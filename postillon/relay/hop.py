@@ -27,6 +27,14 @@ class Hop:
     """For TlsMode.DANE."""
     names: tuple[str, ...] = ()
     """For TlsMode.DANE: what a certificate may be for; the first is asked for (SNI)."""
+    why: str = field(default="", compare=False)
+    """Who asks for that much TLS, see `tls_policy.HostTls`."""
+    domain: str = field(default="", compare=False)
+    """The recipients' domain, where DNS led here; empty for a fixed next hop."""
+
+    @property
+    def because(self) -> str:
+        return f" ({self.why})" if self.why else ""
 
     @property
     def remote(self) -> str:

@@ -99,7 +99,7 @@ def _usable(
 ) -> tuple[Hop, ...]:
     """Those hosts that we may ask: better ones than ourselves, at addresses in the public network."""
     better = _better_than_us(found, settings.port, is_self)
-    hops = [hop for host in better for hop in _hops(host, settings)]
+    hops = [hop for host in better for hop in _hops(host, domain, settings)]
     if hops:
         return tuple(hops[: settings.max_addresses])
     if trouble is not None:  # a host that DNS does not show now may be the one
@@ -122,11 +122,21 @@ def _is_allowed(address: str, settings: RelaySettings) -> bool:
     return settings.loopback_allowed or is_public(address)
 
 
-def _hops(host: _Host, settings: RelaySettings) -> list[Hop]:
+def _hops(host: _Host, domain: str, settings: RelaySettings) -> list[Hop]:
     preference, name, addresses, tls = host
     allowed = interleaved([address for address in addresses if _is_allowed(address, settings)], settings)
     certificate = _literal(name) if name.startswith("[") else name
     return [
-        Hop(certificate, address, settings.port, tls.mode, preference=preference, tlsa=tls.tlsa, names=tls.names)
+        Hop(
+            certificate,
+            address,
+            settings.port,
+            tls.mode,
+            preference=preference,
+            tlsa=tls.tlsa,
+            names=tls.names,
+            why=tls.why,
+            domain=domain,
+        )
         for address in allowed[:ADDRESSES_PER_HOST]
     ]

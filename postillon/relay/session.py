@@ -48,6 +48,10 @@ class Session:
     def is_usable(self) -> bool:
         return self._talk.is_usable
 
+    @property
+    def security(self) -> str:
+        return self._talk.security
+
     async def quit(self) -> None:
         """Say goodbye and close. Never raises for the peer's faults."""
         await self._talk.quit()

@@ -41,6 +41,13 @@ class TlsMode(Enum):
         return self in (TlsMode.REQUIRED, TlsMode.IMPLICIT, TlsMode.DANE)
 
     @property
+    def proof(self) -> str:
+        """What the other side's certificate proves, in words for the operator."""
+        if self is TlsMode.DANE:
+            return "certificate fits its TLSA records"
+        return "certificate verified" if self.is_verified else "certificate not verified"
+
+    @property
     def is_mandatory(self) -> bool:
         return self.is_verified or self is TlsMode.ENCRYPTED
 
@@ -73,6 +80,8 @@ class HostTls:
     tlsa: tuple[dane.Tlsa, ...] = ()
     names: tuple[str, ...] = ()
     """What its certificate may be for; the first is the name we ask for (SNI). Empty: the host's name."""
+    why: str = ""
+    """Who asks for that: `DANE`, `MTA-STS`, `REQUIRETLS`, `our own rule`; empty: nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,7 @@ class TlsRules:
         """
         override = self.overrides.get(domain)
         if override is not None:
-            return [HostTls(override) for _ in hosts]
+            return [HostTls(override, why="our own rule") for _ in hosts]
         if domain.startswith("[") or (wish.is_optional and not wish.is_required):
             return [HostTls() for _ in hosts]
         policy = await self.policies.of(domain) if self.policies is not None else None
@@ -131,9 +140,9 @@ class TlsRules:
             log.warning("MTA-STS policy in testing mode does not name a mail host", domain=domain, host=name)
             return HostTls()
         if policy is not None:
-            return HostTls(TlsMode.REQUIRED if policy.mode == "enforce" else TlsMode.TESTING)
+            return HostTls(TlsMode.REQUIRED if policy.mode == "enforce" else TlsMode.TESTING, why="MTA-STS")
         # RFC 8689 §4.2.1: the name must be beyond doubt before its certificate can prove anything.
-        return HostTls(TlsMode.REQUIRED) if wish.is_required and is_secure else HostTls()
+        return HostTls(TlsMode.REQUIRED, why="REQUIRETLS") if wish.is_required and is_secure else HostTls()
 
     async def _dane(self, domain: str, name: str, canonical: str) -> HostTls | Outcome | None:
         """None: DANE has nothing to say about this host."""
@@ -147,5 +156,5 @@ class TlsRules:
             if answer.status is DnsStatus.OK and answer.secure:
                 records = dane.usable(answer.records)
                 names = tuple(dict.fromkeys((base, name, domain)))
-                return HostTls(TlsMode.DANE if records else TlsMode.ENCRYPTED, records, names)
+                return HostTls(TlsMode.DANE if records else TlsMode.ENCRYPTED, records, names, why="DANE")
         return None

@@ -145,13 +145,14 @@ class RelayTransport:
         return await self._over(await self._pool.take(hop, fresh=True), envelope, octets)
 
     async def _over(self, session: Session, envelope: Envelope, octets: Source) -> dict[int, Outcome]:
+        security = session.security
         try:
             outcomes = await session.send(envelope, octets)
         except BaseException:
             session.abort()  # also when we are cancelled: nobody knows where the conversation stands
             raise
         self._pool.put(session)
-        return outcomes
+        return _with_security(outcomes, security)
 
     async def _connect(self, hop: Hop) -> Session:
         return await open_session(hop, self._settings.hostname, self._contexts, self._settings.timeouts)
@@ -164,6 +165,12 @@ def _only(envelope: Envelope, positions: list[int]) -> Envelope:
     if len(positions) == len(envelope.recipients):
         return envelope
     return replace(envelope, recipients=tuple(envelope.recipients[position] for position in positions))
+
+
+def _with_security(outcomes: dict[int, Outcome], security: str) -> dict[int, Outcome]:
+    """Recipients with the same fate share one outcome."""
+    told = {id(outcome): replace(outcome, security=security) for outcome in outcomes.values()}
+    return {position: told[id(outcome)] for position, outcome in outcomes.items()}
 
 
 def _worse(one: Outcome | None, other: Outcome) -> Outcome:

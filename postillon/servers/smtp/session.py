@@ -48,7 +48,7 @@ from .patience import PatienceSettings
 
 log = Log("smtp")
 T = TypeVar("T")
-Note = Callable[[Record, Sequence[str], int], None]
+Note = Callable[[Record, int], None]
 
 
 class MailPath(Protocol):
@@ -122,7 +122,7 @@ class SmtpServer:
         session_id: Callable[[], str],
         tls: ServerTls | None = None,
         settings: SmtpSettings | None = None,
-        note: Note = lambda record, names, trail: None,
+        note: Note = lambda record, trail: None,
         bans: Bans | None = None,
     ) -> None:
         """*note* writes down what was refused (`Store.note`)."""
@@ -301,8 +301,8 @@ class Session(Conversation):
         transaction = self.transaction
         if transaction is not None:
             sender = transaction.envelope.sender
-        record, names = refused(self.client, refusal, self.server.clock.now(), command, sender, recipients)
-        self.server.note(record, names, transaction.blob if transaction is not None else 0)
+        record = refused(self.client, refusal, self.server.clock.now(), command, sender, recipients)
+        self.server.note(record, transaction.blob if transaction is not None else 0)
 
     # Commands
 

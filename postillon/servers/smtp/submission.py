@@ -54,7 +54,7 @@ class SubmissionServer(SmtpServer):
         tls: ServerTls | None = None,
         settings: SmtpSettings | None = None,
         urls: Urls | None = None,
-        note: Note = lambda record, names, trail: None,
+        note: Note = lambda record, trail: None,
         bans: Bans | None = None,
     ) -> None:
         super().__init__(

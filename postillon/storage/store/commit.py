@@ -86,17 +86,11 @@ def commit(
     for along in plan.along:
         commit(tx, along, email_ids[at : at + len(along.items)], now)
         at += len(along.items)
-    if plan.trail is not None:
+    if plan.records:
         reports = [reported(each, now) for each in plan.along]
-        records.accepted(tx, plan.body.blob, plan.trail.records, (*_done(plan, filed, now), *reports), names_of(plan))
+        written = records.encode((*plan.records, *(filing(one, now) for one in filed), *queueing(plan, now), *reports))
+        records.record(tx, plan.body.blob, plan.body.blob, written)
     return Receipt(plan.body.blob, tuple(filed), tuple(queued), usage=usage)
-
-
-def names_of(plan: Plan) -> tuple[str, ...]:
-    """The names under which the records of *plan* are found."""
-    if plan.trail is None:
-        return ()
-    return (*plan.trail.names, *(f"{item.queue_id:x}" for item in plan.items if isinstance(item, Enqueue)))
 
 
 def reported(report: Plan, now: int) -> Record:
@@ -104,14 +98,17 @@ def reported(report: Plan, now: int) -> Record:
     return Record(Stage.REPORTED, now, {"report": f"{report.body.blob:x}"})
 
 
-def _done(plan: Plan, filed: Sequence[Filed], now: int) -> list[Record]:
-    found = [filing(one, now) for one in filed]
-    for item in plan.items:
-        if isinstance(item, Enqueue):
-            recipients = [str(recipient.address) for recipient in item.envelope.recipients]
-            facts = {"queue": f"{item.queue_id:x}", "recipients": recipients, "destinations": item.destinations}
-            found.append(Record(Stage.QUEUED, now, facts))
-    return found
+def queueing(plan: Plan, now: int) -> list[Record]:
+    """The records of what *plan* puts into the queue."""
+    return [
+        Record(
+            Stage.QUEUED,
+            now,
+            {"queue": f"{item.queue_id:x}", "recipients": [str(one.address) for one in item.envelope.recipients]},
+        )
+        for item in plan.items
+        if isinstance(item, Enqueue)
+    ]
 
 
 def filing(filed: Filed, now: int) -> Record:

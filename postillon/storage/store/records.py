@@ -7,8 +7,7 @@ than all the rest. After a crash the names of the last seconds are made again fr
 
 from __future__ import annotations
 
-import functools
-import hashlib
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,32 +35,45 @@ UNNAMED_S = 15
 """How long before the last record names may be missing after a crash."""
 STEP = 2000
 
+_NAMES = ("message_id", "sender", "queue", "peer", "session")
+_REFUSALS = (Stage.REFUSED, Stage.GREYLISTED)
 _STAGES = {stage.value: stage for stage in Stage}
 _encode = msgspec.msgpack.Encoder(enc_hook=str).encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
-@functools.lru_cache(maxsize=4096)
 def hash_of(name: str) -> int:
-    """63 bits of *name*, which must be in the form of `name_of`."""
-    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
+    """32 bits of *name*, which must be in the form of `name_of`. Others may have the same: who finds looks at the names."""
+    return zlib.crc32(name.encode("utf-8", "surrogatepass"))
 
 
 def day_of(trail: int) -> int:
     return second_of(trail) // DAY_S
 
 
-def encode(records: Iterable[Record], names: Sequence[str] = ()) -> bytes:
-    """A row's records, and *names* so that they can be made again. Facts that are too long are cut."""
-    stages = [(record.stage.value, record.at, record.facts) for record in records]
-    octets: bytes = _encode((stages, names))
+def names_of(records: Iterable[Record]) -> list[str]:
+    """The names under which a message with *records* is found, in the form of `name_of`."""
+    names = []
+    for record in records:
+        facts = record.facts
+        for key in _NAMES if record.stage in _REFUSALS else _NAMES[:3]:
+            if text := facts.get(key):
+                names.append(name_of(text))  # noqa: PERF401  (a list of lists would be no clearer)
+        names += [name_of(text) for text in facts.get("recipients", ())]
+    return names[:MAX_NAMES]
+
+
+def encode(records: Iterable[Record]) -> bytes:
+    """A row's records. Facts that are too long are cut."""
+    stages = [(record.stage, record.at, record.facts) for record in records]
+    octets: bytes = _encode(stages)
     if len(octets) <= MAX_TEXT:
         return octets
     cut = [(stage, at, _cut(facts, 4)) for stage, at, facts in stages]
-    octets = _encode((cut, names[:MAX_NAMES]))
+    octets = _encode(cut)
     if len(octets) <= MAX_OCTETS:
         return octets
-    return bytes(_encode(([(stage, at, {"cut": True}) for stage, at, _ in stages[:100]], names[:100])))
+    return bytes(_encode([(stage, at, {"cut": True}) for stage, at, _ in stages[:100]]))
 
 
 def _cut(value: Any, depth: int) -> Any:
@@ -76,13 +88,7 @@ def _cut(value: Any, depth: int) -> Any:
 
 def decode(octets: bytes) -> list[Record]:
     """The records of a row; stages that this program does not know are left out."""
-    stages, _ = _decode(octets)
-    return [Record(_STAGES[word], at, facts) for word, at, facts in stages if word in _STAGES]
-
-
-def names_in(octets: bytes) -> list[str]:
-    names: list[str] = _decode(octets)[1]
-    return names
+    return [Record(_STAGES[word], at, facts) for word, at, facts in _decode(octets) if word in _STAGES]
 
 
 def record(tx: Tx, trail: int, record_id: int, octets: bytes) -> None:
@@ -99,7 +105,7 @@ class Notes:
 
     rows: list[tuple[int, int, bytes]] = field(default_factory=list)
     """(record id, trail, octets)."""
-    names: set[tuple[int, int, int]] = field(default_factory=set)
+    names: list[tuple[int, int, int]] = field(default_factory=list)
     """(day, hash, trail)."""
     dropped: int = 0
     _hour: int = 0
@@ -108,12 +114,12 @@ class Notes:
     def __bool__(self) -> bool:
         return bool(self.rows or self.names)
 
-    def add_names(self, trail: int, names: Iterable[str]) -> None:
-        """Names in the form of `name_of`."""
+    def add_names(self, trail: int, records: Iterable[Record]) -> None:
+        """The names of *records*, which a commit has written."""
         day = day_of(trail)
-        self.names.update((day, hash_of(name), trail) for name in names)
+        self.names += [(day, hash_of(name), trail) for name in names_of(records)]
 
-    def add(self, record_id: int, trail: int, record: Record, names: Sequence[str]) -> bool:
+    def add(self, record_id: int, trail: int, record: Record) -> bool:
         """A record that no commit carries. False: there was no room for it."""
         hour = record.at // 3600
         if hour != self._hour:
@@ -122,13 +128,13 @@ class Notes:
             self.dropped += 1
             return False
         self._written += 1
-        self.rows.append((record_id, trail, encode((record,), names)))
-        self.add_names(trail, names)
+        self.rows.append((record_id, trail, encode((record,))))
+        self.add_names(trail, (record,))
         return True
 
     def take(self) -> tuple[list[tuple[int, int, bytes]], list[tuple[int, int, int]]]:
-        rows, names = self.rows, sorted(self.names)
-        self.rows, self.names = [], set()
+        rows, names = self.rows, sorted(set(self.names))
+        self.rows, self.names = [], []
         return rows, names
 
     def give_back(self, rows: list[tuple[int, int, bytes]], names: list[tuple[int, int, int]]) -> None:
@@ -137,7 +143,7 @@ class Notes:
         self.dropped += max(len(rows) - room, 0)
         self.rows[:0] = rows[:room]
         if len(self.names) < MAX_WAITING * 10:
-            self.names.update(names)
+            self.names += names
 
 
 def write(tx: Tx, rows: Sequence[tuple[int, int, bytes]], names: Sequence[tuple[int, int, int]]) -> None:
@@ -145,14 +151,6 @@ def write(tx: Tx, rows: Sequence[tuple[int, int, bytes]], names: Sequence[tuple[
         tx.many("INSERT INTO record (record_id, trail, stages) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
     if names:
         tx.many("INSERT INTO record_name (day, hash, trail) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", names)
-
-
-# --- what an acceptance adds -----------------------------------------------------------------------------------------
-
-
-def accepted(tx: Tx, blob: BlobId, before: Sequence[Record], done: Sequence[Record], names: Sequence[str]) -> None:
-    """The row of an acceptance: what was known *before*, and what the commit has *done*."""
-    record(tx, blob, blob, encode((*before, *done), names))
 
 
 # --- finding -----------------------------------------------------------------------------------------------------------
@@ -177,6 +175,12 @@ def named(tx: Tx, text: str, since: int, until: int, limit: int) -> list[BlobId]
         if len(found) >= limit:
             break
     return [BlobId(trail) for trail in sorted(found, reverse=True)[:limit]]
+
+
+def is_named(found: Traced, text: str) -> bool:
+    """Whether *found* has the name, and not only its hash."""
+    name = name_of(text)
+    return name == f"{found.trail:x}" or name in names_of(found.records)
 
 
 def _by_id(tx: Tx, name: str) -> list[int]:
@@ -233,5 +237,5 @@ def unnamed(tx: Tx, now: int, after: int = 0) -> tuple[list[tuple[int, int, int]
     rows = tx.all(
         "SELECT record_id, trail, stages FROM record WHERE record_id > ? ORDER BY record_id LIMIT ?", max(after, since), STEP
     )
-    names = {(day_of(trail), hash_of(name), trail) for _, trail, stages in rows for name in names_in(bytes(stages))}
+    names = {(day_of(trail), hash_of(name), trail) for _, trail, stages in rows for name in names_of(decode(bytes(stages)))}
     return sorted(names), rows[-1][0] if len(rows) == STEP else 0

@@ -31,7 +31,7 @@ from ..spool import INLINE_LIMIT, Spool
 from . import acl, across, emails, janitor, mailboxes, metadata, names, queue, records, urlauth
 from .acl import Change
 from .across import Place, Source
-from .commit import Acceptor, accounts_of, commit, confirm, filing, names_of, reported
+from .commit import Acceptor, accounts_of, commit, confirm, filing, queueing, reported
 from .emails import STEP, CopyResult, FlagResult, Operation
 from .filing import AppendItem, add_blob, add_email, charge, file, keyword_bits, place, take_uids
 from .mailboxes import Path
@@ -627,7 +627,7 @@ class Store:
         with self._confirming() as confirmed:
             receipt = await self._file(files, lambda tx: commit(tx, plan, new, now, acceptor, confirmed), accounts_of(plan))
         if receipt.repeated:
-            self.note(Record(Stage.REPEATED, now), (), receipt.blob)
+            self.note(Record(Stage.REPEATED, now), receipt.blob)
             if files:
                 await self._blobs.delete(files)
         else:
@@ -636,8 +636,8 @@ class Store:
 
     def _name(self, *plans: Plan | None) -> None:
         for plan in plans:
-            if plan is not None and plan.trail is not None:
-                self._notes.add_names(plan.body.blob, names_of(plan))
+            if plan is not None and plan.records:
+                self._notes.add_names(plan.body.blob, (*plan.records, *queueing(plan, 0)))
 
     def confirm(self, accept_key: bytes) -> None:
         """The peer has heard our 250: the same message may come again and is then another one."""
@@ -845,14 +845,20 @@ class Store:
 
     # --- records ---------------------------------------------------------------------------------------------------
 
-    def note(self, record: Record, names: Sequence[str], trail: int = 0) -> None:
-        """Write down, within a second and with others, what no commit carries; *trail* 0: about no message that we have.
+    def note(self, record: Record, trail: int = 0) -> None:
+        """Write down, within a second and with others, what no commit carries; *trail*: the message's blob, 0 if there is none.
 
-        *names* in the form of `name_of`. It is lost when the worker is killed meanwhile, and when there is too much of it.
+        It is lost when the worker is killed meanwhile, and when there is too much of it.
         """
         if self._keeps_records:
             record_id = self._ids.next()
-            self._notes.add(record_id, trail or record_id, record, names)
+            self._notes.add(record_id, trail or record_id, record)
+
+    async def note_queued(self, queue_id: int, record: Record) -> None:
+        """`note` about a message that waits in the queue, if it does."""
+        found = await self.database.peek(lambda tx: queue.stored(tx, queue_id))
+        if found is not None:
+            self.note(replace(record, facts={"queue": f"{queue_id:x}", **record.facts}), found[0])
 
     async def flush_notes(self) -> None:
         """Write what waits to be written. Raises Refusal; it waits for the next time then."""
@@ -874,7 +880,8 @@ class Store:
         await self.flush_notes()
 
         def work(tx: Tx) -> list[Traced]:
-            return [records.traced(tx, trail) for trail in records.named(tx, text, since, until, limit)]
+            found = [records.traced(tx, trail) for trail in records.named(tx, text, since, until, limit)]
+            return [traced for traced in found if records.is_named(traced, text)]
 
         return await self.database.read(work)
 
@@ -964,7 +971,7 @@ class Store:
 
 
 def _unrecorded(plan: Plan) -> Plan:
-    return replace(plan, trail=None, along=tuple(replace(each, trail=None) for each in plan.along))
+    return replace(plan, records=(), along=tuple(replace(each, records=()) for each in plan.along))
 
 
 def owner_of(slot: int, generation: int) -> int:
