@@ -23,6 +23,7 @@ from ..relay.smarthost import via
 from ..seams import QUEUE_TOPIC
 from ..storage.db.check import quick_check
 from ..storage.store import Chosen
+from . import imap as imap
 from . import protection as protection
 from . import sending as sending
 from . import traces

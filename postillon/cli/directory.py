@@ -136,6 +136,17 @@ def account_resume(server: Server, address: str) -> None:
     server.show(server.ask("account.resume", address=address))
 
 
+@account.command("hide")
+@click.argument("address")
+@click.argument("capabilities", nargs=-1)
+@click.option("--offer", multiple=True, metavar="CAPABILITY", help="Offer it to this account though others do not see it.")
+@click.option("--default", is_flag=True, help="Drop what was set for this account before.")
+@on_server
+def account_hide(server: Server, address: str, capabilities: tuple[str, ...], offer: tuple[str, ...], default: bool) -> None:
+    """Hide IMAP capabilities that a program of this account does not get on with; show what is hidden. From the next login on."""
+    server.show(server.ask("account.hide", address=address, capabilities=capabilities, offer=offer, default=default))
+
+
 _LIMITS = (
     ("messages-per-hour", "Messages within an hour; 0: no limit, as for all of these."),
     ("messages-per-day", "Messages within 24 hours."),

@@ -95,10 +95,16 @@ class Dev:
                 smtp.login(sender, self.accounts[sender])
             smtp.sendmail(sender, [recipient], message)
 
-    def subjects(self, address: str, password: str = "", folder: str = "INBOX") -> list[str]:
-        """The subjects of all messages of an account."""
+    @contextlib.contextmanager
+    def imap(self, address: str, password: str = "") -> Iterator[imaplib.IMAP4]:
+        """A session that is logged in."""
         with imaplib.IMAP4_SSL(self.told["host"], self.told["imaps"], ssl_context=self.tls(), timeout=20) as imap:
             imap.login(address, password or self.accounts[address])
+            yield imap
+
+    def subjects(self, address: str, password: str = "", folder: str = "INBOX") -> list[str]:
+        """The subjects of all messages of an account."""
+        with self.imap(address, password) as imap:
             imap.select(folder, readonly=True)
             _, found = imap.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
             return [part[1].decode().partition(":")[2].strip() for part in found if isinstance(part, tuple)]

@@ -212,3 +212,21 @@ def test_commands_without_data_say_so(tmp_path: Path):
     ended = command("domain", "list", "--data", str(tmp_path / "nothing"))
     assert ended.returncode == 1
     assert "not the data directory" in ended.stderr
+
+
+def test_capabilities_are_hidden_from_an_account(server: Dev):
+    address = "hidden@example.test"
+    password = json.loads(server.command("account", "add", address, "--generate", "--json").stdout)["password"]
+    assert server.command("account", "hide", address, "qresync", "Compress=Deflate", "--offer", "uidonly").returncode == 0
+    with server.imap(address, password) as imap:
+        words = imap.capability()[1][0].split()
+    assert b"QRESYNC" not in words and b"COMPRESS=DEFLATE" not in words and b"UIDONLY" in words
+    shown = json.loads(server.command("account", "hide", address, "--json").stdout)
+    assert shown == {"address": address, "hidden": ["COMPRESS=DEFLATE", "QRESYNC"], "offered": ["UIDONLY"]}
+    wrong = server.command("account", "hide", address, "QRESINC")
+    assert wrong.returncode == 1 and "is it QRESYNC?" in wrong.stderr
+    assert server.command("account", "hide", address, "IMAP4rev1").returncode == 1
+    assert server.command("account", "hide", address, "--default").returncode == 0
+    with server.imap(address, password) as imap:
+        words = imap.capability()[1][0].split()
+    assert b"QRESYNC" in words and b"UIDONLY" not in words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 ALWAYS = (b"IMAP4rev1", b"IMAP4rev2", b"SASL-IR", b"ID", b"ENABLE")
 
@@ -74,18 +74,24 @@ def before_login(*, mechanisms: tuple[str, ...], starttls: bool) -> tuple[bytes,
 
 
 def after_login(*, append_limit: int, compressed: bool = False, hidden: Collection[str] = ()) -> tuple[bytes, ...]:
-    """*compressed*: COMPRESS is in force (RFC 4978 §3: then it is not offered). *hidden*: see `hidden_words`."""
+    """*compressed*: COMPRESS is in force (RFC 4978 §3: then it is not offered). *hidden*: see `hidden_from`."""
     words: tuple[bytes, ...] = (*ALWAYS, *AUTHENTICATED, b"APPENDLIMIT=%d" % append_limit)  # RFC 7889
     if not compressed:
         words = (*words, b"COMPRESS=DEFLATE")
     return tuple(word for word in words if word.decode().upper() not in hidden) if hidden else words
 
 
-def hidden_words(setting: bytes | None) -> frozenset[str]:
-    """The capabilities that an account's setting hides: words apart by spaces or commas, in capitals here.
+FIXED = frozenset({"IMAP4REV1", "LITERAL+"})
+"""What cannot be hidden: a client could not work, or would be misunderstood."""
 
-    For a client that does not get on with one. IMAP4rev1 cannot be hidden.
-    """
-    if not setting:
-        return frozenset()
-    return frozenset(setting.decode("ascii", "replace").upper().replace(",", " ").split()) - {"IMAP4REV1"}
+
+def known_words() -> frozenset[str]:
+    """The capabilities that can be hidden, in capitals."""
+    words = (*ALWAYS, *AUTHENTICATED, b"COMPRESS=DEFLATE", *SPELLED.values())
+    return frozenset(word.decode().upper() for word in words) - FIXED
+
+
+def hidden_from(everybody: Iterable[str], own: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """In capitals: what is hidden from an account. *own*: its setting, `hide` and `offer` with words of `known_words`."""
+    hidden = {word.upper() for word in everybody} | set(own.get("hide", ()))
+    return frozenset(hidden - set(own.get("offer", ())) - FIXED)

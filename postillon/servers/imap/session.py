@@ -41,8 +41,8 @@ from .urlauth import UrlAuthority
 
 log = Log("imap")
 
-HIDDEN_SETTING = "imap.hidden.{}"
-"""The store's setting that names the capabilities hidden from an account, by its id."""
+CAPABILITIES = "imap.capabilities"
+"""The account's setting of what is hidden from it and what is offered to it: see `capability.hidden_from`."""
 NOBODY = Principal(AccountId(0))
 """Who has not logged in. (Without an account it would be the server itself.)"""
 
@@ -369,8 +369,8 @@ class Session:
 
     async def enter(self, account: Account) -> None:
         """Logged in."""
-        own = await self.store.setting(HIDDEN_SETTING.format(account.id))
-        self.hidden = capability.hidden_words(own) | capability.hidden_words(" ".join(self.server.settings.hidden).encode())
+        own = await self.store.account_setting(account.id, CAPABILITIES) or {}
+        self.hidden = capability.hidden_from(self.server.settings.hidden, own)
         alarm, bus = self.dialogue.alarm, self.server.bus
         self.account = account
         self.principal = Principal(account.id)

@@ -11,7 +11,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ...message.octets import Octets
 from ...message.part import decode_structure, section
@@ -28,7 +28,7 @@ from ...seams import BlobStore, Clock, Database, Row, SearchIndex, Tx, Work
 from ..ids import IdSource
 from ..space import Space, octets_of, shrink
 from ..spool import INLINE_LIMIT, Spool
-from . import acl, across, emails, janitor, mailboxes, metadata, names, queue, records, urlauth
+from . import acl, across, emails, janitor, mailboxes, metadata, names, queue, records, settings, urlauth
 from .acl import Change
 from .across import Place, Source
 from .commit import Acceptor, accounts_of, commit, confirm, filing, queueing, reported
@@ -964,6 +964,14 @@ class Store:
             return bytes(row[0]) if row else None
 
         return await self.database.peek(work)
+
+    async def account_setting(self, account: AccountId, name: str) -> Any:
+        """What is set for one account under *name*; None: nothing."""
+        return await self.database.peek(lambda tx: settings.get(tx, account, name))
+
+    async def set_account_setting(self, account: AccountId, name: str, value: Any) -> None:
+        """*value*: anything of msgpack; None removes it."""
+        await self.database.write(lambda tx: settings.put(tx, account, name, value))
 
     async def set_setting(self, name: str, value: bytes) -> None:
         sql = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"

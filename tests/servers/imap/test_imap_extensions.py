@@ -12,7 +12,7 @@ from postillon.model.account import SERVER, Principal
 from postillon.model.errors import NotFound, TooLarge
 from postillon.servers.imap.compression import STEP, BrokenStream, Compression
 from postillon.servers.imap.previews import CHARACTERS, shorten
-from postillon.servers.imap.session import HIDDEN_SETTING, NOBODY
+from postillon.servers.imap.session import CAPABILITIES, NOBODY
 from postillon.storage.store.metadata import MAX_ENTRIES, MAX_VALUE
 
 from .house import PASSWORD, SIMPLE, Client, House
@@ -228,7 +228,8 @@ async def test_annotations_are_their_owners_and_go_with_the_mailbox(house: House
 
 
 async def test_a_capability_can_be_hidden_from_one_account(house: House):
-    await house.store.set_setting(HIDDEN_SETTING.format(house.alice.id), b"qresync, COMPRESS=DEFLATE imap4rev2 imap4rev1")
+    hide = {"hide": ["QRESYNC", "COMPRESS=DEFLATE", "IMAP4REV2", "IMAP4REV1"]}
+    await house.store.set_account_setting(house.alice.id, CAPABILITIES, hide)
     client = await house.client()
     words = (await client.ok("CAPABILITY"))[0].split()
     assert b"QRESYNC" not in words and b"COMPRESS=DEFLATE" not in words and b"IMAP4rev2" not in words
@@ -237,6 +238,20 @@ async def test_a_capability_can_be_hidden_from_one_account(house: House):
     await client.ok("UNAUTHENTICATE")
     await client.ok(f'LOGIN bob@example.test "{PASSWORD}"')
     assert b"QRESYNC" in (await client.ok("CAPABILITY"))[0].split()
+
+
+async def test_a_capability_can_be_hidden_from_everybody_and_offered_to_one(house: House):
+    house.server.settings = replace(house.server.settings, hidden=("uidonly", "IMAP4rev1"))
+    await house.store.set_account_setting(house.bob.id, CAPABILITIES, {"hide": ["SORT"], "offer": ["UIDONLY"]})
+    client = await house.client()
+    words = (await client.ok("CAPABILITY"))[0].split()
+    assert b"UIDONLY" not in words and b"SORT" in words and b"IMAP4rev1" in words
+    assert await client.ok("ENABLE UIDONLY") == [b"* ENABLED"]
+    await client.ok("UNAUTHENTICATE")
+    await client.ok(f'LOGIN bob@example.test "{PASSWORD}"')
+    words = (await client.ok("CAPABILITY"))[0].split()
+    assert b"UIDONLY" in words and b"SORT" not in words
+    assert await client.ok("ENABLE UIDONLY") == [b"* ENABLED UIDONLY"]
 
 
 # --- PREVIEW -------------------------------------------------------------------------------------------------------
