@@ -1,4 +1,4 @@
-"""Aggregate reports as they come by mail (DMARC: RFC 7489 §7.2.1, TLS: RFC 8460 §5.3): the attachment, unpacked within bounds. Pure.
+"""Aggregate reports as they come by mail (DMARC: RFC 7489 §7.2.1, TLS: RFC 8460 §5.3), unpacked within bounds. Pure.
 
 Anybody may send such a message: no part is unpacked beyond MAX_REPORT octets, whatever it promises.
 """
