@@ -15,6 +15,7 @@ import apsw
 from ..bus.local import LocalBus
 from ..config import Config
 from ..directory.bans import Bans, BanSettings, Offence
+from ..directory.known import Known
 from ..directory.limiter import Limiter, LimiterSettings
 from ..directory.local import DirectorySettings, LocalDirectory
 from ..directory.pool import PasswordPool
@@ -108,6 +109,7 @@ class Opened:
     pool: PasswordPool
     limiter: Limiter
     bans: Bans
+    known: Known
     directory: LocalDirectory
     secret: bytes = field(repr=False)
     """The installation's."""
@@ -155,7 +157,23 @@ async def opened(
             secret=secret,
             settings=DirectorySettings(default_quota=config.limits.quota),
         )
-        yield Opened(config, layout, clock, ids, hub, database, side, store, index, pool, limiter, bans, directory, secret)
+        yield Opened(
+            config,
+            layout,
+            clock,
+            ids,
+            hub,
+            database,
+            side,
+            store,
+            index,
+            pool,
+            limiter,
+            bans,
+            Known(side, clock),
+            directory,
+            secret,
+        )
     finally:
         pool.close()
         await index.close()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..config import Config
 from ..config.settings import Filters
+from ..filters.blocklists import BlocklistFilter, Blocklists
 from ..filters.examined import Examined
 from ..filters.milters import Milters
 from ..flow.judgement import JudgeSettings
@@ -22,6 +23,7 @@ class Parts:
     config: Config
     data: Opened
     resolver: Resolver
+    blocklists: Blocklists
     milters: Milters | None = None
 
 
@@ -29,6 +31,7 @@ Make = Callable[[Parts], Filter[Examined] | None]
 """Makes a check; None where the configuration gives it nothing to do."""
 
 KINDS: Mapping[str, Make] = {
+    "blocklists": lambda parts: BlocklistFilter(parts.blocklists) if parts.blocklists else None,
     "milter": lambda parts: parts.milters,
 }
 """In the order in which their findings are told."""

@@ -60,6 +60,7 @@ from .content import Heard, make_milters, make_outgoing
 from .data import Opened
 from .dkim import DkimKeys
 from .filters import Parts, judge_settings, make_filters
+from .gate import make_blocklists, make_gate
 from .resolver import make_resolver
 from .sending import make_allowance, make_srs
 from .tls import chains
@@ -222,10 +223,11 @@ def _receiver(
         keys=keys.signing,
     )
     has_dns = config.development is None or bool(config.dns.servers)
+    lists = make_blocklists(config, resolver)
     judge = Judge(
         authenticator=authenticator if has_dns else None,
         hostname=config.hostname,
-        filters=make_filters(Parts(config, data, resolver, milters)),
+        filters=make_filters(Parts(config, data, resolver, lists, milters)),
         settings=judge_settings(config.filters),
     )
     return Receiver(
@@ -237,6 +239,7 @@ def _receiver(
         settings=flow,
         judge=judge,
         bans=data.bans,
+        gate=make_gate(config, data, resolver, lists) if has_dns else None,
         srs=make_srs(config, data),
     )
 
@@ -252,9 +255,10 @@ def _ports(config: Config, data: Opened, receiver: Heard, submitter: Heard) -> d
         clock=data.clock,
         session_id=data.ids.session,
         tls=smtp_tls,
-        settings=smtp,
+        settings=replace(smtp, greet_delay_s=config.protection.greet_delay, trusted=config.protection.trusted),
         note=data.store.note,
         bans=data.bans,
+        known=data.known,
     )
     submission = SubmissionServer(
         path=submitter.path,

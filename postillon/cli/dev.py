@@ -10,14 +10,30 @@ import json
 import os
 import ssl
 import sys
-from dataclasses import dataclass
+import tomllib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..app.remembered import remembered
-from ..config import LOOPBACK, SERVICES, Config, Development, Dns, Listen, Logging, Route, Sending, Trusted, server_address
+from ..config import (
+    LOOPBACK,
+    SERVICES,
+    Config,
+    ConfigError,
+    Development,
+    Dns,
+    Listen,
+    Logging,
+    Protection,
+    Route,
+    Sending,
+    Trusted,
+    parse,
+    server_address,
+)
 from ..model.address import Address, AddressError, parse_domain
 from ..supervisor.lifeline import Wishes
 from .commands import fail
@@ -58,6 +74,7 @@ class Asked:
 @click.option("--retry", type=_SECONDS, metavar="SECONDS", help="Wait before the second attempt at a recipient.")
 @click.option("--delay-report", type=_SECONDS, metavar="SECONDS", help="When a sender hears of a delay.")
 @click.option("--queue-lifetime", type=_SECONDS, metavar="SECONDS", help="When a message is given up and returned.")
+@click.option("--settings", metavar="FILE", help="Tables of a configuration file: protection, blocklists, filters and the like.")
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one line of JSON.")
 @click.option("-v", "--verbose", count=True, help="Log what happens; twice: everything.")
 def dev(
@@ -78,6 +95,7 @@ def dev(
     retry: int | None,
     delay_report: int | None,
     queue_lifetime: int | None,
+    settings: str | None,
     as_json: bool,
     verbose: int,
 ) -> None:
@@ -91,7 +109,8 @@ def dev(
     _check_dns(dns)
     root = Path(data).resolve()
     asked = _asked(root, domains, [*accounts, *_lines(accounts_file)])
-    config = Config(
+    config = replace(
+        _settings(settings),
         hostname=asked.domains[0],
         data=str(root),
         workers=workers or 0,
@@ -109,6 +128,25 @@ def dev(
         _announce(config, host, told, as_json)
 
     sys.exit(run(config, announce, wishes))
+
+
+GENTLE: dict[str, Any] = {"greylist": False, "greet_delay": 0}
+"""Of `protection`: a harness' first message is taken at once."""
+
+
+def _settings(path: str | None) -> Config:
+    """What a file says about all that the options do not. Ends the program if it is wrong."""
+    hostname, data = f"dev.{DEFAULT_DOMAIN}", "/"
+    if path is None:
+        return Config(hostname=hostname, data=data, protection=Protection(**GENTLE))
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        asked = tomllib.loads(text).get("protection", {})
+        found = parse(f'hostname = "{hostname}"\ndata = "{data}"\n{text}', path)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ConfigError) as error:
+        fail(f"--settings {path}: {error}")
+    gentle = {name: value for name, value in GENTLE.items() if name not in asked}
+    return replace(found, protection=replace(found.protection, **gentle))
 
 
 def _authorities(path: str | None) -> str:

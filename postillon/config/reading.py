@@ -23,6 +23,8 @@ from .lines import key_lines, line_of
 from .settings import CHOICES, SERVICES, Config, Destination, Sending, Size
 
 _HIDDEN = {"development"}
+_CODE = re.compile(r"127(\.(\d{1,3}(-\d{1,3})?|\*)){3}")
+_CHECKS = ("address", "helo", "sender", "dkim", "links")
 _PATH_IN_ERROR = re.compile(r" - at `\$?([^`]*)`$")
 
 
@@ -101,6 +103,9 @@ def _inside(kind: Any, where: tuple[str, ...], value: Any) -> list[tuple[Any, tu
         return [(kind, where, value)]
     if origin in (typing.Union, types.UnionType):
         return [entry for option in typing.get_args(kind) for entry in _inside(option, where, value)]
+    if origin is tuple and isinstance(value, list):
+        inner = typing.get_args(kind)[0]
+        return [entry for at, item in enumerate(value) for entry in _inside(inner, (*where, str(at)), item)]
     if origin is dict and isinstance(value, dict):
         inner = typing.get_args(kind)[1]
         return [entry for key, item in value.items() for entry in _inside(inner, (*where, key), item)]
@@ -209,6 +214,7 @@ def _senseless_network(config: Config) -> Iterator[Found]:
     for name in config.protection.trusted:
         if not _is_network(name):
             yield ("protection", "trusted"), f"`protection.trusted`: {name!r} is no IP address and no network like 192.0.2.0/24"
+    yield from _senseless_blocklists(config)
     for name in config.authentication.trusted_sealers:
         if not _is_domain(name):
             yield ("authentication", "trusted_sealers"), f"`authentication.trusted_sealers`: {name!r} is not a domain"
@@ -226,6 +232,19 @@ def _senseless_trust(config: Config) -> Iterator[Found]:
                 yield ("trusted", *where), f"`{setting}`: {name!r} is not a network like 192.0.2.0/24, nor an address"
     if config.listen.proxy and not trusted.proxies.get("proxy"):
         yield ("listen", "proxy"), "`listen.proxy`: nobody could connect; name the proxies in `trusted.proxies.proxy`"
+
+
+def _senseless_blocklists(config: Config) -> Iterator[Found]:
+    for at, blocklist in enumerate(config.blocklists):
+        where = ("blocklists", str(at))
+        if not _is_domain(blocklist.zone):
+            yield (*where, "zone"), f"`blocklists.zone`: {blocklist.zone!r} is not a domain"
+        for pattern in blocklist.codes:
+            if not _CODE.fullmatch(pattern):
+                yield (*where, "codes"), f"`blocklists.codes`: {pattern!r} is no answer like 127.0.0.2 or 127.0.*.4-7"
+        for check in blocklist.checks:
+            if check not in _CHECKS:
+                yield (*where, "checks"), f"`blocklists.checks`: {check!r} is none of {', '.join(_CHECKS)}"
 
 
 def _is_network(text: str) -> bool:

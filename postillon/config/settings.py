@@ -218,6 +218,26 @@ class Protection:
     """Networks in CIDR notation, or addresses, that are never banned, delayed or greylisted."""
     bans: bool = True
     """Refuse addresses for a time after too many failed logins, unknown recipients and the like."""
+    greet_delay: int = 5
+    """Seconds that a stranger waits for the greeting, once; who talks meanwhile is sent away. 0: no wait."""
+    refuse_listed: float = 8.0
+    """From this sum of the scores of `blocklists` on mail is refused at RCPT; 0: never."""
+    greylist: bool = True
+    """Make suspicious strangers come back before their mail is taken."""
+    greylist_wait: int = 60
+    """Seconds after which they may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocklist:
+    """A DNS blocklist, or an allowlist, whose score is below 0."""
+
+    zone: str
+    score: float = 3.0
+    codes: dict[str, float] = field(default_factory=dict)
+    """Answer → score."""
+    checks: tuple[str, ...] = ("address",)
+    """What is looked up there: `address`, `helo`, `sender`, `dkim`, `links`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +294,7 @@ class Config:
     protection: Protection = Protection()
     milters: dict[str, Milter] = field(default_factory=dict)
     """By a name of your choice; they are asked in this order."""
+    blocklists: tuple[Blocklist, ...] = ()
     logging: Logging = Logging()
     records: Records = Records()
     development: Development | None = None

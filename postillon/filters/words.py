@@ -19,6 +19,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The check {filter} did not answer in time, so its opinion is missing",
         "Le contrôle {filter} n’a pas répondu à temps : son avis manque",
     ),
+    "dnsbl.listed": (
+        "The sending host {subject} is on the blocklist {zone} ({answer})",
+        "Le serveur émetteur {subject} est sur la liste noire {zone} ({answer})",
+    ),
+    "dnswl.listed": (
+        "{subject} is on the allowlist {zone} ({answer})",
+        "{subject} est sur la liste blanche {zone} ({answer})",
+    ),
+    "rhsbl.listed": (
+        "The domain {subject} is on the blocklist {zone} ({answer})",
+        "Le domaine {subject} est sur la liste noire {zone} ({answer})",
+    ),
     "skeleton.shouted": ("The subject is shouted in capitals", "L’objet est écrit en majuscules"),
     "filter.down": (
         "The filter {name} does not answer, so its opinion is missing",

@@ -23,6 +23,7 @@ from . import accept, records
 from .bounce import About
 from .deliver import Copies, Deliverer, FlowSettings
 from .edits import Editor
+from .gate import Gate
 from .judge import judge_sender
 from .judgement import UNJUDGED, Judge, Judgement
 from .plan import Fates, decide_all
@@ -46,6 +47,7 @@ class Receiver:
         settings: FlowSettings,
         judge: Judge | None = None,
         bans: Bans | None = None,
+        gate: Gate | None = None,
         srs: Srs | None = None,
     ) -> None:
         self._srs = srs
@@ -58,6 +60,7 @@ class Receiver:
         self._judge = judge
         self._bans = bans
         self._editor = Editor(store=store, directory=directory, settings=settings)
+        self._gate = gate
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL. Raises Refusal."""
@@ -67,6 +70,7 @@ class Receiver:
 
     async def recipient(self, client: Client, envelope: Envelope, recipient: Recipient | None) -> Accepted:
         """At RCPT; None is the bare `<Postmaster>`. Raises Refusal: unknown, no relay, over quota."""
+        is_bare = recipient is None
         if recipient is None:
             found = await self._directory.postmaster()
             if found.kind is not FindKind.LOCAL:
@@ -81,6 +85,8 @@ class Receiver:
         if found.kind is FindKind.FOREIGN:
             raise NotPermitted(RELAYING, status="5.7.1")
         check_local(found, recipient, envelope.size or 0)
+        if self._gate is not None and not is_bare:
+            await self._gate.admit(client, envelope, recipient)
         self._settings.check_remote(found.remote)
         return Accepted(recipient, found.accounts, found.remote, found.detail)
 

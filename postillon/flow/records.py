@@ -8,7 +8,7 @@ from typing import Any
 from ..message.incoming import Incoming
 from ..model.address import Address
 from ..model.envelope import Client
-from ..model.errors import Refusal
+from ..model.errors import Greylisted, Refusal
 from ..model.queue import Outcome, OutcomeKind, QueueEntry
 from ..model.record import Record, Stage
 from .judgement import UNJUDGED, Judgement
@@ -81,7 +81,7 @@ def refused(
         facts["sender"] = str(sender or "")
     if recipients:
         facts["recipients"] = [str(recipient) for recipient in recipients]
-    return Record(Stage.REFUSED, at, facts)
+    return Record(Stage.GREYLISTED if isinstance(refusal, Greylisted) else Stage.REFUSED, at, facts)
 
 
 def attempt(entry: QueueEntry, outcome: Outcome, next_try: int | None, at: int) -> Record:

@@ -107,6 +107,16 @@ class HasChildren(Refusal):
     imap_code = "HASCHILDREN"
 
 
+class Greylisted(Refusal):
+    """Not known yet: whoever means it comes back (RFC 6647)."""
+
+    status = "4.7.1"
+
+    @property
+    def code(self) -> int:
+        return 450
+
+
 class AuthenticationFailed(Refusal):
     """RFC 4954 §6: 535 5.7.8. The words never tell which half was wrong."""
 

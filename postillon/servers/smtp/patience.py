@@ -20,12 +20,14 @@ class PatienceSettings:
     transaction_timeout_s: float = 3600
     """From MAIL to the end of the message."""
     soft_errors: int = 10
-    """From here on each answer comes late by *slow_down_s*."""
+    """From here on answers come late: by *slow_down_s*, and twice as late with each further error."""
     hard_errors: int = 20
     """Here the connection ends. A message that was taken forgives all."""
     junk_commands: int = 100
     """NOOP, RSET and the like without a message between; each one more is an error."""
     slow_down_s: float = 1
+    slowest_s: float = 15
+    """The most that an answer comes late."""
 
 
 class Patience:
@@ -89,4 +91,6 @@ class Patience:
     @property
     def delay(self) -> float:
         """Seconds to wait before the next answers go out."""
-        return self._settings.slow_down_s if self.errors >= self._settings.soft_errors else 0
+        settings = self._settings
+        late = self.errors - settings.soft_errors
+        return 0 if late < 0 else float(min(settings.slow_down_s * 2 ** min(late, 10), settings.slowest_s))

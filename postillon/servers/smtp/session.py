@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from ...directory.bans import Bans, Offence
+from ...directory.known import Known, Trial
 from ...flow.records import refused
 from ...log import Log
 from ...message.incoming import Incoming
@@ -20,6 +21,7 @@ from ...model.envelope import Accepted, Client, Envelope, Recipient
 from ...model.errors import Refusal
 from ...model.plan import Body, Receipt
 from ...model.record import Record
+from ...net.networks import Networks
 from ...net.stream import InjectedPlaintext, Stream
 from ...net.tls import ServerTls
 from ...protocols.smtp.events import (
@@ -96,7 +98,9 @@ class SmtpSettings:
     limits: SmtpLimits = SmtpLimits()
     patience: PatienceSettings = PatienceSettings()
     greet_delay_s: float = 0
-    """Who speaks before the greeting is sent away; so long we listen for that."""
+    """Who speaks before the greeting is sent away; so long we listen for that, unless we know the client."""
+    trusted: tuple[str, ...] = ()
+    """Networks that never wait for the greeting."""
     normalise_newlines: bool = True
     """Submission only: bare CR and LF in a message become CR LF instead of a refusal. (At MX they are refused.)"""
     plaintext_login_allowed: bool = False
@@ -110,7 +114,8 @@ class SmtpServer:
     """What the sessions of one service share. One object serves its ports with and without implicit TLS.
 
     *path*: what becomes of mail. *spool*: makes a spool for so many octets (`Store.spool`). *session_id* makes ids for the
-    log. *tls*: for STARTTLS; None: not offered. *bans* hears of offences. The constructor does no work.
+    log. *tls*: for STARTTLS; None: not offered. *bans* hears of offences.
+    *known* remembers who has waited for the greeting. The constructor does no work.
     """
 
     def __init__(
@@ -124,6 +129,7 @@ class SmtpServer:
         settings: SmtpSettings | None = None,
         note: Note = lambda record, trail: None,
         bans: Bans | None = None,
+        known: Known | None = None,
     ) -> None:
         """*note* writes down what was refused (`Store.note`)."""
         self.note = note
@@ -136,6 +142,16 @@ class SmtpServer:
         self.bans = bans
         self.on_ended: Callable[[Client], None] = lambda client: None
         """Told when a client's connection is over."""
+        self._known = known
+        self._trusted = Networks(self.settings.trusted)
+
+    async def is_acquainted(self, address: str) -> bool:
+        """May *address* hear the greeting at once?"""
+        return address in self._trusted or (self._known is not None and await self._known.has_passed(Trial.GREETING, address))
+
+    async def got_acquainted(self, address: str) -> None:
+        if self._known is not None:
+            await self._known.passed(Trial.GREETING, address)
 
     @property
     def refusal(self) -> bytes:
@@ -261,13 +277,14 @@ class Session(Conversation):
 
     async def _greet(self) -> None:
         """RFC 5321 §4.3.1: the server speaks first. Who cannot wait for that is no mail server of the honest kind."""
-        if self.settings.greet_delay_s:
+        if self.settings.greet_delay_s and not await self.server.is_acquainted(self.client.address):
             try:
                 early = await self.stream.receive(None, self.settings.greet_delay_s)
             except TimeoutError:
                 early = None
             if early is not None:
                 raise self._early() if early else Hangup
+            await self.server.got_acquainted(self.client.address)
         await asyncio.sleep(0)  # a turn of the loop, so that what was sent along with the connection is seen
         if self.stream.unread:
             raise self._early()

@@ -1,0 +1,123 @@
+"""What strangers go through at RCPT: DNS blocklists refuse, greylisting makes the suspicious come back.
+
+At RCPT and not before, so that postmaster can be written to by everybody, and the records know whom it was about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from ..directory.known import Known, Trial
+from ..filters.blocklists import ADDRESS, HELO, SENDER, Blocklists, Listing, total
+from ..filters.suspicion import ENOUGH, Reason, suspicion
+from ..filters.words import sentence
+from ..log import Log
+from ..model.envelope import Client, Envelope, Recipient
+from ..model.errors import Greylisted, NotPermitted, Refusal
+from ..net.networks import Networks
+from ..seams import Clock, Resolver
+
+log = Log("gate")
+
+REMEMBERED_S = 60
+"""How long what was found about a connection holds for its next recipients."""
+KEPT = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    hostname: str = "localhost"
+    refuse_listed: float = 8.0
+    """From this sum of blocklists' scores on mail is refused; 0: never."""
+    greylist: bool = True
+    greylist_wait_s: int = 60
+    trusted: tuple[str, ...] = ("127.0.0.1", "::1")
+
+
+class Gate:
+    """*known* remembers who came back."""
+
+    def __init__(
+        self, *, resolver: Resolver, known: Known, blocklists: Blocklists, clock: Clock, settings: GateSettings | None = None
+    ) -> None:
+        self._resolver = resolver
+        self._known = known
+        self._blocklists = blocklists
+        self._clock = clock
+        self._settings = settings or GateSettings()
+        self._trusted = Networks(self._settings.trusted)
+        self._listed: dict[tuple[str, str, str], tuple[float, asyncio.Future[list[Listing]]]] = {}
+
+    async def admit(self, client: Client, envelope: Envelope, recipient: Recipient) -> None:
+        """Raises Refusal: 550 5.7.1 for who is listed, 450 4.7.1 for who must come back."""
+        if client.account is not None or client.address in self._trusted or client.address == "unix":
+            return
+        if recipient.address.local.casefold() == "postmaster":
+            return  # RFC 5321 §4.5.1: whoever is refused must be able to ask why
+        found = await self._listings(client, envelope) if self._blocklists else []
+        score = total(found)
+        if self._settings.refuse_listed and score >= self._settings.refuse_listed:
+            raise _refusal(found, score)
+        if self._settings.greylist and score >= 0:
+            await self._greylist(client, envelope, recipient, score)
+
+    async def _listings(self, client: Client, envelope: Envelope) -> list[Listing]:
+        """Once for all recipients of a connection, and for those who come meanwhile."""
+        key = (client.address, client.hello, envelope.sender.domain if envelope.sender else "")
+        at, asked = self._listed.get(key, (0.0, None))
+        if asked is None or at + REMEMBERED_S < time.monotonic():
+            if len(self._listed) >= KEPT:
+                del self._listed[next(iter(self._listed))]
+            asked = asyncio.ensure_future(self._ask(*key))
+            self._listed.pop(key, None)
+            self._listed[key] = (time.monotonic(), asked)
+        return await asyncio.shield(asked)
+
+    async def _ask(self, address: str, hello: str, domain: str) -> list[Listing]:
+        lists = self._blocklists
+        found = await asyncio.gather(
+            lists.of_address(address) if lists.asks(ADDRESS) else _nothing(),
+            lists.of_domains(HELO, [hello]),
+            lists.of_domains(SENDER, [domain] if domain else []),
+        )
+        return [one for some in found for one in some]
+
+    async def _greylist(self, client: Client, envelope: Envelope, recipient: Recipient, listed: float) -> None:
+        if await self._known.has_passed(Trial.RETURN, client.address):
+            return
+        now = self._clock.now()
+        reasons = await suspicion(client, envelope, self._resolver, receiver=self._settings.hostname, now=now)
+        if listed > 0:
+            reasons.append(Reason(ENOUGH, "it is on a blocklist"))
+        if sum(reason.points for reason in reasons) < ENOUGH:
+            return
+        try:
+            sender = envelope.sender.key if envelope.sender else ""
+            wait = await self._known.wait_of(client.address, sender, recipient.address.key, self._settings.greylist_wait_s)
+        except Refusal as refusal:
+            log.warning("not greylisted", reason=refusal.detail or refusal.text)
+            return
+        if wait == 0:
+            await self._known.passed(Trial.RETURN, client.address)
+            return
+        worst = max(reasons, key=lambda reason: reason.points)
+        raise Greylisted(
+            f"We do not know your server yet; try again in {wait} seconds or later ({worst.words})",
+            detail="; ".join(reason.words for reason in reasons),
+        )
+
+
+async def _nothing() -> list[Listing]:
+    return []
+
+
+def _refusal(found: list[Listing], score: float) -> NotPermitted:
+    worst = max(found, key=lambda one: one.score)
+    lists = ", ".join(dict.fromkeys(f"{one.zone} ({one.answer})" for one in found if one.score > 0))
+    return NotPermitted(
+        f"{sentence(worst.finding)}; ask there to be removed, or write to postmaster here",
+        status="5.7.1",
+        detail=f"score {score:g}: {lists}",
+    )
