@@ -9,6 +9,7 @@ from typing import Any
 from ..directory.bans import Bans
 from ..directory.local import LocalDirectory
 from ..flow.allowance import Allowance
+from ..relay.probe import Prober
 from ..seams import Bus, Clock
 from ..storage.store import Store
 
@@ -26,6 +27,8 @@ class Tools:
     connections: Callable[[], dict[str, int]]
     allowance: Allowance
     bans: Bans
+    prober: Callable[[], Prober]
+    """Who finds out how we would deliver."""
 
 
 Operation = Callable[..., Awaitable[Any]]

@@ -10,9 +10,12 @@ from typing import Any
 from ..admin.operations import perform
 from ..admin.tools import Tools
 from ..config import Config
+from ..relay.probe import Prober
 from ..supervisor.privileges import become
 from .data import Layout, opened
+from .office import make_transport
 from .prepare import make_schema
+from .resolver import make_resolver
 from .sending import make_allowance
 
 
@@ -25,5 +28,9 @@ async def alone(config: Config, operation: str, arguments: dict[str, Any]) -> An
     now = int(time.time())
     async with opened(config, instance=now, checkpoints=False) as data:
         allowance = make_allowance(config, data)
-        tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, now, dict, allowance, data.bans)
+
+        def prober() -> Prober:
+            return make_transport(config, data, make_resolver(config)).prober()
+
+        tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, now, dict, allowance, data.bans, prober)
         return await perform(tools, operation, arguments)

@@ -40,6 +40,7 @@ from ..net.tls import ServerTls, client_context
 from ..protocols.smtp.server import SmtpLimits
 from ..relay.hop import IsSelf, RelaySettings, is_public
 from ..relay.mta_sts import PolicyFetcher, StsPolicies
+from ..relay.probe import Prober
 from ..relay.smarthost import Routes
 from ..relay.tls_policy import ClientContexts, TlsMode, TlsRules
 from ..relay.transport import RelayTransport
@@ -180,7 +181,7 @@ def compose(spec: Spec, data: Opened) -> Office:
             outgoing=outgoing,
         )
 
-    transport = _transport(config, data, resolver)
+    transport = make_transport(config, data, resolver)
     queue = _queue(config, data, reporter, deliverer, transport)
 
     def prune_records() -> Awaitable[int]:
@@ -195,7 +196,7 @@ def compose(spec: Spec, data: Opened) -> Office:
             Heard(_receiver(config, data, resolver, deliverer, flow, keys, listening), listening),
             Heard(submitter(data.directory), outgoing.milters if outgoing else None),
         ),
-        unix=_unix(config, data, submitter, allowance, lambda: office.connections()),
+        unix=_unix(config, data, submitter, allowance, lambda: office.connections(), transport.prober),
         queue=queue,
         janitor=janitor,
         indexer=Indexer(data.store, data.index) if spec.slot == 0 else None,  # one for all workers
@@ -336,9 +337,10 @@ def _unix(
     submitter: Callable[[Directory], Submitter],
     allowance: Allowance,
     connections: Callable[[], dict[str, int]],
+    prober: Callable[[], Prober],
 ) -> dict[str, Session]:
     tools = Tools(
-        data.directory, data.store, data.bus, data.clock, config.data, data.clock.now(), connections, allowance, data.bans
+        data.directory, data.store, data.bus, data.clock, config.data, data.clock.now(), connections, allowance, data.bans, prober
     )
     local_mail = LocalMail(
         store=data.store,
@@ -406,7 +408,7 @@ def _rules(config: Config, data: Opened, resolver: Resolver, verified: ssl.SSLCo
     )
 
 
-def _transport(config: Config, data: Opened, resolver: Resolver) -> RelayTransport:
+def make_transport(config: Config, data: Opened, resolver: Resolver) -> RelayTransport:
     development = config.development
     verified = client_context(verify=True, ca_file=development.trust or None if development else None)
     routes = Routes(

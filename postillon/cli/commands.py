@@ -30,6 +30,7 @@ _COMMANDS = {
     "alias": "addresses that lead to others",
     "queue": "mail that waits to be delivered",
     "trace": "what became of a message, and why",
+    "probe": "how mail for an address would be delivered",
     "dkim": "keys that outgoing mail is signed with",
     "ban": "addresses that are refused",
     "version": "the version of this program",

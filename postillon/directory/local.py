@@ -24,6 +24,7 @@ from postillon.storage.store import accounts
 from . import find, passwords
 from .administration import DEFAULT_QUOTA, Administration
 from .cache import VerifiedCache
+from .explain import Step, explain
 from .limiter import Limiter
 from .login import FAILED
 from .pool import PasswordPool
@@ -76,6 +77,10 @@ class LocalDirectory(Administration):
 
     async def find(self, address: Address) -> Found:
         return await self._database.peek(lambda tx: find.find(tx, address))
+
+    async def explain(self, address: Address) -> list[Step]:
+        """Why *address* leads where `find` says."""
+        return await self._database.peek(lambda tx: explain(tx, address))
 
     async def is_local_domain(self, domain: str) -> bool:
         return await self._database.peek(lambda tx: accounts.domain(tx, domain)) is not None

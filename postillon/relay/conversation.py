@@ -32,6 +32,8 @@ class Trouble(Exception):
         self.is_tls = is_tls
         self.decided: dict[int, Outcome] = {}
         """Recipients, by position, that it had refused before."""
+        self.has_answered = False
+        """It could be connected to."""
         self.is_stale = False
         """A kept connection that turned out to be closed before it answered anything."""
 
@@ -67,6 +69,11 @@ class Conversation:
         tls = self._stream.tls
         return "in clear" if tls is None else f"{tls.version}, {self.hop.tls.proof}{self.hop.because}"
 
+    @property
+    def certificate(self) -> bytes | None:
+        """Theirs, DER; None in clear."""
+        return self._stream.peer_certificate() if self.is_encrypted else None
+
     async def reply(self, timeout_s: float) -> Reply:
         """The next reply. Raises Trouble: silence, a closed connection, garbage, or 421."""
         if not self._replies:
@@ -96,7 +103,9 @@ class Conversation:
 
     def trouble(self, outcome: Outcome, *, elsewhere: bool = True, is_tls: bool = False) -> Trouble:
         self.abort()
-        return Trouble(outcome, elsewhere=elsewhere, is_tls=is_tls)
+        trouble = Trouble(outcome, elsewhere=elsewhere, is_tls=is_tls)
+        trouble.has_answered = True
+        return trouble
 
     async def ask(self, command: bytes, timeout_s: float) -> Reply:
         """Raises Trouble, also when an answer is there before the question: it would be taken for the answer to another one."""

@@ -22,7 +22,7 @@ async def open_session(hop: Hop, hostname: str, contexts: ClientContexts, timeou
     mode = hop.tls
     while True:
         try:
-            return Session(hop, await _open(replace(hop, tls=mode), hostname, contexts, timeouts))
+            return Session(hop, await open_once(replace(hop, tls=mode), hostname, contexts, timeouts))
         except Trouble as trouble:
             if not trouble.is_tls or mode.weaker is None:
                 raise
@@ -30,7 +30,8 @@ async def open_session(hop: Hop, hostname: str, contexts: ClientContexts, timeou
             mode = mode.weaker
 
 
-async def _open(hop: Hop, hostname: str, contexts: ClientContexts, timeouts: Timeouts) -> Conversation:
+async def open_once(hop: Hop, hostname: str, contexts: ClientContexts, timeouts: Timeouts) -> Conversation:
+    """A conversation that has greeted, with as much TLS as *hop* says. Raises Trouble."""
     try:
         stream = await connect(hop.address, hop.port, timeout_s=timeouts.connect_s)
     except TimeoutError:

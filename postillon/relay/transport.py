@@ -20,6 +20,7 @@ from .mx import Shuffle, mx_hops
 from .opening import open_session
 from .outcome import Undeliverable, deferred
 from .pool import Pool
+from .probe import Prober
 from .session import Session, Source
 from .smarthost import Routes, hop_of, route_hops
 from .tls_policy import ClientContexts, TlsRules, TlsWish
@@ -49,6 +50,10 @@ class RelayTransport:
         self._shuffle = shuffle or random.Random().shuffle
         self._rules = rules or TlsRules()
         self._pool = Pool(self._connect, idle_s=settings.idle_s, messages=settings.messages_per_connection)
+
+    def prober(self) -> Prober:
+        """Who finds out, without sending, how we would deliver."""
+        return Prober(self._settings, self._resolver, self._contexts, self._is_self, self._routes, self._rules)
 
     def next_hop(self, domain: str) -> str:
         """A name for where mail for *domain* goes first: equal names share connections, and an attempt. Asks nobody."""
