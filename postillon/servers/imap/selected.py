@@ -10,6 +10,7 @@ from ...protocols.imap.commands import MessageSet
 from ...protocols.imap.response_codes import permanent_flags
 from ...protocols.imap.sequence import STAR, SavedResult, format_set, to_ranges
 from .answers import BadCommand
+from .contexts import Contexts
 from .snapshot import Row
 from .snapshots import Loaded
 from .view import View
@@ -18,7 +19,7 @@ from .view import View
 class Selected:
     """Made by SELECT or EXAMINE, dropped by what leaves the mailbox."""
 
-    __slots__ = ("_keywords_told", "by_uid", "loaded", "mailbox", "read_at", "read_only", "saved", "view")
+    __slots__ = ("_keywords_told", "by_uid", "contexts", "loaded", "mailbox", "read_at", "read_only", "saved", "view")
 
     def __init__(self, loaded: Loaded, mailbox: Mailbox, *, read_only: bool, now: float, by_uid: bool = False) -> None:
         self.loaded = loaded
@@ -30,6 +31,8 @@ class Selected:
         self.read_only = read_only
         self.saved: array[int] = array("I")
         """The uids that `$` stands for (RFC 5182)."""
+        self.contexts = Contexts()
+        """Searches that are kept up to date."""
         self.read_at = now
         """When the store was last asked for changes, on the loop's clock."""
         self._keywords_told = len(loaded.keywords.names)

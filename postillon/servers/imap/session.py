@@ -359,8 +359,12 @@ class Session:
             return  # RFC 5465 §3.1: it wants to hear nothing
         flags = self.interest is None or asked or (wanted is not None and NotifyEvent.FLAG_CHANGE in wanted.events)
         seen = selected.view.seen
+        if selected.contexts.by_tag:
+            await commands.search.tell_updates(self, selected)
         for line in selected.news(expunges=expunges, modseq=self.condstore, by_uid=self.qresync or self.uidonly, flags=flags):
             self.dialogue.write(line)
+        if selected.contexts.by_tag and selected.view.seen > seen:
+            await commands.search.tell_updates(self, selected, since=seen)
         if wanted is not None and wanted.attributes and selected.view.seen > seen:
             # RFC 5465 §5.2: EXISTS, then what the client wants to know of each.
             await commands.fetch.send(self, selected, selected.view.slots_between(seen, selected.view.seen), wanted.attributes)

@@ -39,7 +39,7 @@ NO_NEWS = News()
 class View:
     """Of one session on one snapshot. All methods are plain and fast; none does I/O."""
 
-    __slots__ = ("__weakref__", "_changed", "_cursor", "_expunged", "_told", "gone", "modseq", "seen", "snapshot")
+    __slots__ = ("__weakref__", "_changed", "_cursor", "_expunged", "_told", "gone", "modseq", "seen", "snapshot", "watched")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -49,6 +49,8 @@ class View:
         """Slots without a sequence number, ascending."""
         self.modseq: ModSeq = snapshot.modseq
         """HIGHESTMODSEQ as far as the client has heard everything (RFC 7162 §3.2.5): an EXPUNGE withheld holds it back."""
+        self.watched: set[int] | None = None
+        """Slots that something happened to, whoever did it, since `take_watched`; None: nobody asks (RFC 5267)."""
         self._expunged: set[int] = set()
         self._changed: set[int] = set()
         self._told: dict[int, int] = {}
@@ -143,6 +145,8 @@ class View:
         for slot in snapshot.touched(self._cursor):
             if slot >= self.seen or holds(self.gone, slot):
                 continue
+            if self.watched is not None:
+                self.watched.add(slot)
             if holds(snapshot.gone, slot):
                 self._expunged.add(slot)
                 self._changed.discard(slot)
@@ -150,6 +154,17 @@ class View:
                 self._changed.add(slot)
         self._cursor = snapshot.log_end
         self._told.clear()
+
+    @property
+    def withheld(self) -> frozenset[int]:
+        """Slots that are gone although the client has not been told."""
+        return frozenset(self._expunged)
+
+    def take_watched(self) -> set[int]:
+        """The slots that something happened to since last time."""
+        self.absorb()
+        taken, self.watched = self.watched or set(), set()
+        return taken
 
     def told(self, slot: int, modseq: int) -> None:
         """The client knows the flags of *slot* as of *modseq* (its own STORE): no news of that, only of later ones."""

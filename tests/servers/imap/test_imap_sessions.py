@@ -284,6 +284,8 @@ DIALOGUES = {
     "LIST-METADATA": "rfc5464_metadata",
     "MULTISEARCH": "rfc7377_multisearch",
     "CATENATE": "rfc4469_catenate",
+    "CONTEXT=SEARCH": "rfc5267_context",
+    "CONTEXT=SORT": "rfc5267_context",
     "URLAUTH": "rfc4467_urlauth",
     "URLAUTH=BINARY": "rfc4467_urlauth",
     "UIDONLY": "rfc9586_uidonly",

@@ -71,6 +71,7 @@ TABLE: dict[type[Request], Rule] = {
     extended.SetMetadata: Rule(metadata.setmetadata, Where.INSIDE),
     extended.Notify: Rule(notify.notify, Where.INSIDE),
     extended.SearchMailboxes: Rule(multisearch.esearch, Where.INSIDE),
+    extended.CancelUpdate: Rule(search.cancelupdate, Where.SELECTED),
     extended.GenUrlAuth: Rule(urlauth.genurlauth, Where.INSIDE),
     extended.UrlFetch: Rule(urlauth.urlfetch, Where.INSIDE),
     extended.ResetKey: Rule(urlauth.resetkey, Where.INSIDE),

@@ -73,20 +73,20 @@ async def _mailboxes(session: Session, sources: Sequence[MailboxFilter]) -> list
         assert selected is not None
         return [selected.mailbox]
     store, owner = session.store, session.owner.id
-    boxes = [box for box in await store.mailboxes(session.principal, owner) if box.selectable]
+    boxes = [box for box in await store.visible_mailboxes(session.principal, owner) if box.selectable]
     subscribed = await store.subscriptions(session.principal, owner)
     here = selected.loaded.mailbox if selected is not None else 0
-    return [box for box in boxes if any(_means(source, box, subscribed, here) for source in sources)]
+    return [box for box in boxes if any(_means(source, box, owner, subscribed, here) for source in sources)]
 
 
-def _means(source: MailboxFilter, box: Mailbox, subscribed: set[tuple[str, ...]], selected: int) -> bool:
+def _means(source: MailboxFilter, box: Mailbox, owner: int, subscribed: set[tuple[str, ...]], selected: int) -> bool:
     scope, path = source.scope, box.path
     if scope is Scope.SELECTED:
         return box.id == selected
     if scope is Scope.PERSONAL:
-        return True
+        return box.account == owner
     if scope is Scope.INBOXES:
-        return box.role not in _NOT_DELIVERED_TO  # a rule of the user's may deliver anywhere else
+        return box.account == owner and box.role not in _NOT_DELIVERED_TO  # a rule of the user's may deliver anywhere else
     if scope is Scope.SUBSCRIBED:
         return path in subscribed
     named = [tuple(name.split("/")) for name in source.mailboxes if name]

@@ -1,4 +1,5 @@
-"""SEARCH and UID SEARCH: results as `* SEARCH` or ESEARCH, saved as `$`, in parts (RFC 9051 §6.4.4; RFC 4731, 5182, 9394, 7162).
+"""SEARCH and UID SEARCH: results as `* SEARCH` or ESEARCH, saved as `$`, in parts, kept up to date
+(RFC 9051 §6.4.4; RFC 4731, 5182, 5267, 9394, 7162).
 
 How keys are evaluated is in `searching`.
 """
@@ -9,14 +10,17 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ....model.errors import Refusal
 from ....protocols.imap import responses
 from ....protocols.imap.commands import Search, SearchReturn, Sort
 from ....protocols.imap.events import Command
-from ....protocols.imap.extension_commands import SearchMailboxes
+from ....protocols.imap.extension_commands import CancelUpdate, SearchMailboxes
+from ....protocols.imap.response_codes import no_update
 from ....protocols.imap.search_keys import Fuzzy, ModSeqFrom, SearchKey
 from ....protocols.imap.sequence import format_set
 from .. import searching
 from ..answers import BadCommand
+from ..contexts import Context, refusal
 from ..selected import Selected
 from .fetch import part_of
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 async def search(session: Session, command: Command, request: Search) -> bytes | None:
     selected, wanted = session.mailbox, request.returns
     check_options(request)
+    check_tag(selected, command, wanted)
     by_modseq = any(isinstance(leaf, ModSeqFrom) for leaf in searching.leaves(request.key))
     if by_modseq:
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.1
@@ -47,14 +52,57 @@ async def search(session: Session, command: Command, request: Search) -> bytes |
     results = results_of(selected, wanted, slots, uid=request.uid, by_modseq=by_modseq)
     if results is not None:
         session.dialogue.write(responses.esearch(command.tag, request.uid, results))
+    if wanted.update:
+        keep(session, selected, Context(command.tag, request, array("I", slots)))
+    return None
+
+
+def check_tag(selected: Selected, command: Command, wanted: SearchReturn | None) -> None:
+    """RFC 5267 §4.3: updates are told by the tag, so it must not be in use. Raises BadCommand."""
+    if wanted is not None and wanted.update and command.tag in selected.contexts.by_tag:
+        raise BadCommand("The tag is that of another search")
+
+
+def keep(session: Session, selected: Selected, context: Context) -> None:
+    """Keep a search up to date from now on, or tell that it will not be (RFC 5267 §4.3.1)."""
+    request, contexts = context.request, selected.contexts
+    is_sorted = context.arrange is not None
+    reason = refusal(searching.leaves(request.key), len(context.results), contexts.by_tag, is_sorted=is_sorted)
+    if reason:
+        session.dialogue.write(b"* NO [%b] %b\r\n" % (no_update(context.tag), reason.encode()))
+    else:
+        contexts.begin(selected.view, context)
+
+
+async def tell_updates(session: Session, selected: Selected, since: int | None = None) -> None:
+    """Before the news of the mailbox are told, and (*since*: the first new slot) when they were (RFC 5267 §4.3.3, §4.3.4)."""
+    contexts, view = selected.contexts, selected.view
+
+    async def again(key: SearchKey) -> array[int]:
+        return await find(session, key, selected)
+
+    try:
+        if since is None:
+            lines = await contexts.before_news(view, again)
+        else:
+            lines = await contexts.after_news(view, since, again)
+    except Refusal as error:
+        # The mailbox cannot be read now, and what was missed could not be made up for.
+        session.log.warning("searches are no longer kept up to date", status=error.status, detail=error.detail or error.text)
+        lines = [b"* NO [%b] Mailbox cannot be read now\r\n" % no_update(tag) for tag in contexts.by_tag]
+        contexts.end(view, list(contexts.by_tag))
+    session.dialogue.write_all(lines)
+
+
+async def cancelupdate(session: Session, command: Command, request: CancelUpdate) -> bytes | None:
+    selected = session.mailbox
+    selected.contexts.end(selected.view, request.tags)
     return None
 
 
 def check_options(request: Search | Sort | SearchMailboxes) -> None:
     """Raises BadCommand."""
     wanted = request.returns
-    if wanted is not None and (wanted.update or wanted.context):
-        raise BadCommand("Search return option is not supported")
     by_relevancy = isinstance(request, Sort) and any(key.field == "RELEVANCY" for key in request.order)
     by_relevancy |= wanted is not None and wanted.relevancy
     if by_relevancy and not any(isinstance(key, Fuzzy) for key in searching.nodes(request.key)):

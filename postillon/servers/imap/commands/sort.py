@@ -13,13 +13,17 @@ from ....protocols.imap.events import Command
 from ....protocols.imap.search_keys import ModSeqFrom
 from ....protocols.imap.sequence import format_ranges
 from .. import searching
+from ..contexts import Context
 from ..selected import Selected
 from ..sort_keys import PLACES, Value, overview_values, row_values
 from .fetch import part_of
-from .search import check_options, find, relevancy
+from .search import check_options, check_tag, find, keep, relevancy
 
 if TYPE_CHECKING:
     from ..session import Session
+
+Columns = dict[str, dict[int, Value]]
+"""By field, the value to sort by of each uid."""
 
 STEP_ROWS = 2000
 STEP_OVERVIEWS = 1000
@@ -28,12 +32,14 @@ STEP_OVERVIEWS = 1000
 async def sort(session: Session, command: Command, request: Sort) -> bytes | None:
     selected, wanted = session.mailbox, request.returns
     check_options(request)
+    check_tag(selected, command, wanted)
+    columns: Columns = {}
     by_modseq = any(isinstance(leaf, ModSeqFrom) for leaf in searching.leaves(request.key))
     if by_modseq:
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.1
     saves = wanted is not None and wanted.save
     try:
-        ordered = await _ordered(session, selected, request, await find(session, request.key))
+        ordered = await _ordered(session, selected, request, await find(session, request.key), columns)
     except Exception:
         if saves:
             selected.saved = array("I")  # RFC 5182 §2.1
@@ -64,6 +70,12 @@ async def sort(session: Session, command: Command, request: Sort) -> bytes | Non
         results.append((b"MODSEQ", modseq))
     if wanted.min or wanted.max or wanted.all or wanted.count or wanted.partial or wanted.relevancy:
         session.dialogue.write(responses.esearch(command.tag, request.uid, results))
+    if wanted.update:
+
+        async def arrange(slots: array[int]) -> array[int]:
+            return await _ordered(session, selected, request, slots, columns)
+
+        keep(session, selected, Context(command.tag, request, ordered, arrange))
     return None
 
 
@@ -85,9 +97,15 @@ def _numbers(selected: Selected, slots: Sequence[int], uid: bool) -> list[int]:
     return [view.number_of(slot) for slot in slots]
 
 
-async def _ordered(session: Session, selected: Selected, request: Sort, slots: array[int]) -> array[int]:
-    """*slots* in the order asked for; equal ones by sequence number, also in reverse (RFC 5256 §3)."""
-    columns: dict[str, dict[int, Value]] = {}
+async def _ordered(session: Session, selected: Selected, request: Sort, slots: array[int], columns: Columns) -> array[int]:
+    """*slots* in the order asked for; equal ones by sequence number, also in reverse (RFC 5256 §3).
+
+    What was read of them is put into *columns*, and not read again when it is there.
+    """
+    everything = slots
+    if columns:
+        uids, known = selected.view.snapshot.uids, next(iter(columns.values()))
+        slots = array("I", [slot for slot in slots if uids[slot] not in known])
     narrow = {key.field for key in request.order if key.field not in PLACES}
     wide = {key.field for key in request.order if key.field in PLACES}
     box, store = selected.loaded, session.store
@@ -107,7 +125,7 @@ async def _ordered(session: Session, selected: Selected, request: Sort, slots: a
             columns.setdefault(field, {}).update(zip([row[0] for row in rows], values, strict=True))
         await session.dialogue.breathe()
     uids = selected.view.snapshot.uids
-    there = [slot for slot in slots if all(uids[slot] in column for column in columns.values())]
+    there = [slot for slot in everything if all(uids[slot] in column for column in columns.values())]
     for key in reversed(request.order):  # a stable sort each, the least important first
         column = columns.get(key.field, {})
         there.sort(key=lambda slot, column=column: column[uids[slot]], reverse=key.reverse)  # type: ignore[misc]
