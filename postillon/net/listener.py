@@ -7,6 +7,7 @@ The supervisor makes sockets with `bind`; each worker serves its own with `serve
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import ssl
@@ -17,7 +18,7 @@ from ..protocols.proxy import Endpoints, ProxyError
 from .limits import NOBODY, ConnectionLimits
 from .peer import endpoint
 from .proxied import Proxies, read_header
-from .stream import Stream
+from .stream import SLICE, Stream
 from .tls import HANDSHAKE_S, SHUTDOWN_S, ServerTls, check_alpn, cut_buffers
 
 log = Log("net")
@@ -207,6 +208,8 @@ class Listener:
             endpoints = await read_header(connection) or Endpoints(*endpoint(connection.getpeername()), "", 0)
         except (ProxyError, OSError) as error:
             log.info("connection refused", peer=visit.proxy, reason=str(error) or "no PROXY header in time")
+            with contextlib.suppress(OSError):
+                connection.recv(SLICE)  # what nobody reads would make the end a reset
             return None
         self._leave(visit)
         visit.address = endpoints.source

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.postillon import Postillon, port_base
+from tests.peers.processes import wait_until
 
 pytestmark = pytest.mark.real
 
@@ -48,7 +49,7 @@ def test_the_message_came_from_whom_the_header_names(server: Postillon):
         assert file.readline().startswith(b"250 ")
     message = server.account("alice@example.test").wait_for(b"by proxy")
     assert b"[192.0.2.7]" in message and b"[127.0.0.1]" not in message
-    assert "192.0.2.7" in server.log_text
+    wait_until(lambda: "peer=192.0.2.7" in server.log_text, 10, "the line in the log")
 
 
 def test_without_a_valid_header_the_connection_is_closed(server: Postillon):
