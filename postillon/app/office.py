@@ -8,9 +8,8 @@ import resource
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from .. import __version__
 from ..admin.listener import AdminServer
@@ -33,11 +32,8 @@ from ..flow.sign import Signer
 from ..flow.submit import Submitter
 from ..model.queue import NextHop
 from ..net.limits import ConnectionLimits, LimitSettings
-from ..net.listener import Listener, Refuse, serve
-from ..net.networks import Networks
-from ..net.proxied import Proxies
+from ..net.listener import Listener, serve
 from ..net.tls import ServerTls, client_context
-from ..protocols.smtp.server import SmtpLimits
 from ..relay.hop import IsSelf, RelaySettings, is_public
 from ..relay.mta_sts import PolicyFetcher, StsPolicies
 from ..relay.probe import Prober
@@ -46,11 +42,7 @@ from ..relay.tls_policy import ClientContexts, TlsMode, TlsRules
 from ..relay.transport import RelayTransport
 from ..seams import Directory, Resolver
 from ..servers.imap.session import ImapServer, ImapSettings
-from ..servers.imap.urlauth import UrlAuthority
 from ..servers.pop3.session import Pop3Server, Pop3Settings
-from ..servers.smtp.mx import MxServer
-from ..servers.smtp.session import SmtpSettings
-from ..servers.smtp.submission import SubmissionServer
 from ..supervisor.lifeline import Spec
 from ..supervisor.sockets import resolve
 from ..workers.concurrency import ConcurrencySettings
@@ -62,25 +54,13 @@ from .data import Opened
 from .dkim import DkimKeys
 from .filters import Parts, judge_settings, make_filters
 from .gate import make_blocklists, make_gate
+from .ports import MailPaths, Port, Session, proxies, smtp_ports
 from .resolver import make_resolver
 from .sending import make_allowance, make_srs
 from .tls import chains
 
-Session = Callable[[Any], Any]
 FILES_KEPT = 128
 """Descriptors that connections of clients may not take, besides those for sending."""
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """How a service's connections are served."""
-
-    session: Session
-    tls: ServerTls | None
-    """Given: TLS from the first octet."""
-    refuse: Refuse
-    proxies: Proxies | None = None
-    """Whose connections begin with a PROXY header."""
 
 
 class Office:
@@ -189,12 +169,16 @@ def compose(spec: Spec, data: Opened) -> Office:
 
     janitor = Janitor((data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune))
     data.store.space.on_pressed = janitor.press
+    receiver = _receiver(config, data, resolver, deliverer, flow, keys, listening)
     office = Office(
         ports=_ports(
             config,
             data,
-            Heard(_receiver(config, data, resolver, deliverer, flow, keys, listening), listening),
-            Heard(submitter(data.directory), outgoing.milters if outgoing else None),
+            MailPaths(
+                Heard(receiver, listening),
+                receiver.behind_another(),
+                Heard(submitter(data.directory), outgoing.milters if outgoing else None),
+            ),
         ),
         unix=_unix(config, data, submitter, allowance, lambda: office.connections(), transport.prober),
         queue=queue,
@@ -245,36 +229,10 @@ def _receiver(
     )
 
 
-def _ports(config: Config, data: Opened, receiver: Heard, submitter: Heard) -> dict[str, Port]:
+def _ports(config: Config, data: Opened, paths: MailPaths) -> dict[str, Port]:
     files = chains(config)
-    smtp_tls, imap_tls, pop3_tls = (ServerTls(files, protocol) for protocol in ("smtp", "imap", "pop3"))
+    imap_tls, pop3_tls = (ServerTls(files, protocol) for protocol in ("imap", "pop3"))
     clear_allowed = config.development is not None
-    smtp = SmtpSettings(hostname=config.hostname, limits=SmtpLimits(size=config.limits.message_size))
-    mx = MxServer(
-        path=receiver.path,
-        spool=data.store.spool,
-        clock=data.clock,
-        session_id=data.ids.session,
-        tls=smtp_tls,
-        settings=replace(smtp, greet_delay_s=config.protection.greet_delay, trusted=config.protection.trusted),
-        note=data.store.note,
-        bans=data.bans,
-        known=data.known,
-    )
-    submission = SubmissionServer(
-        path=submitter.path,
-        spool=data.store.spool,
-        clock=data.clock,
-        session_id=data.ids.session,
-        directory=data.directory,
-        bus=data.bus,
-        tls=smtp_tls,
-        settings=SmtpSettings(hostname=smtp.hostname, limits=smtp.limits, plaintext_login_allowed=clear_allowed),
-        note=data.store.note,
-        urls=UrlAuthority(data.store, data.directory, data.clock, config.hostname),
-        bans=data.bans,
-    )
-    mx.on_ended, submission.on_ended = receiver.ended, submitter.ended
     imap = ImapServer(
         store=data.store,
         directory=data.directory,
@@ -303,9 +261,6 @@ def _ports(config: Config, data: Opened, receiver: Heard, submitter: Heard) -> d
         bans=data.bans,
     )
 
-    def full_smtp(words: str) -> bytes:
-        return f"421 4.7.0 {config.hostname} {words}\r\n".encode()
-
     def full_imap(words: str) -> bytes:
         return f"* BYE [LIMIT] {words}\r\n".encode()
 
@@ -313,22 +268,13 @@ def _ports(config: Config, data: Opened, receiver: Heard, submitter: Heard) -> d
         return f"-ERR [SYS/TEMP] {words}\r\n".encode()
 
     ports = {
-        "smtp": Port(mx.session, None, full_smtp),
-        "proxy": Port(mx.session, None, full_smtp),
-        "submission": Port(submission.session, None, full_smtp),
-        "submissions": Port(submission.session, smtp_tls, full_smtp),
+        **smtp_ports(config, data, paths, ServerTls(files, "smtp")),
         "imap": Port(imap.session, None, full_imap),
         "imaps": Port(imap.session, imap_tls, full_imap),
         "pop3": Port(pop3.session, None, full_pop3),
         "pop3s": Port(pop3.session, pop3_tls, full_pop3),
     }
-    return {service: replace(port, proxies=_proxies(config, service)) for service, port in ports.items()}
-
-
-def _proxies(config: Config, service: str) -> Proxies | None:
-    """Through whom the clients of *service* may come; on `proxy` nobody comes by themselves."""
-    trusted = config.trusted.proxies.get(service, ())
-    return Proxies(Networks(trusted), required=service == "proxy") if trusted else None
+    return {service: replace(port, proxies=proxies(config, service)) for service, port in ports.items()}
 
 
 def _unix(

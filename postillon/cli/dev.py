@@ -64,6 +64,7 @@ class Asked:
 @click.option(
     "--proxy-port", type=click.IntRange(0, 65535), default=0, help="Another MX, where a connection begins with a PROXY header."
 )
+@click.option("--lmtp-port", type=_PORT, help="LMTP, for mail servers on this machine.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes (default one for each core).")
 @click.option("--dns", metavar="HOST:PORT", help="Resolver. Without it and --route nothing is sent elsewhere.")
 @click.option("--route", "routes", multiple=True, metavar="DOMAIN=HOST:PORT", help="A fixed next hop for a domain.")
@@ -84,7 +85,8 @@ def dev(
     domains: tuple[str, ...],
     accounts: tuple[str, ...],
     accounts_file: str | None,
-    proxy_port: int,
+    proxy_port: int | None,
+    lmtp_port: int | None,
     workers: int | None,
     dns: str | None,
     routes: tuple[str, ...],
@@ -115,7 +117,12 @@ def dev(
         data=str(root),
         workers=workers or 0,
         loop=os.environ.get("POSTILLON_LOOP", "auto"),
-        listen=Listen((host,), **{service: port_base + offset for service, offset in OFFSETS.items()}, proxy=proxy_port),
+        listen=Listen(
+            (host,),
+            **{service: port_base + offset for service, offset in OFFSETS.items()},
+            proxy=proxy_port or 0,
+            lmtp=lmtp_port or 0,
+        ),
         trusted=Trusted(proxies={"proxy": LOOPBACK}),
         dns=Dns((dns,) if dns else (), trusted=dns_trusted),
         sending=_sending(routes, first_wait=retry, delay_report=delay_report, lifetime=queue_lifetime),

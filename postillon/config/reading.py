@@ -223,7 +223,7 @@ def _senseless_network(config: Config) -> Iterator[Found]:
 def _senseless_trust(config: Config) -> Iterator[Found]:
     trusted = config.trusted
     tables = {("proxies", service): names for service, names in trusted.proxies.items()}
-    for where, names in (tables | {("xclient",): trusted.xclient, ("lmtp",): trusted.lmtp}).items():
+    for where, names in (tables | {(name,): getattr(trusted, name) for name in ("xclient", "etrn", "lmtp")}).items():
         setting = ".".join(("trusted", *where))
         if len(where) == 2 and where[1] not in SERVICES:
             yield ("trusted", *where), f"`{setting}`: there is no service {where[1]!r}; there are {', '.join(SERVICES)}"

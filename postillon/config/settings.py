@@ -65,6 +65,8 @@ class Trusted:
     """By service: whose connections begin with a PROXY header that tells the client's address."""
     xclient: tuple[str, ...] = ()
     """Who may say, on `smtp`, `submission` and `lmtp`, for which client it speaks (XCLIENT, XFORWARD)."""
+    etrn: tuple[str, ...] = ()
+    """Who may have what waits for a domain tried at once (ETRN)."""
     lmtp: tuple[str, ...] = LOOPBACK
     """Who may deliver by LMTP."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import copy
 from dataclasses import replace
 
 from ..directory.bans import Bans, Offence
@@ -61,11 +62,18 @@ class Receiver:
         self._bans = bans
         self._editor = Editor(store=store, directory=directory, settings=settings)
         self._gate = gate
+        self._is_first = True
+
+    def behind_another(self) -> Receiver:
+        """The mail path behind a mail server that has judged already, and whose own address says nothing about the sender."""
+        path = copy(self)
+        path._judge, path._gate, path._is_first = None, None, False
+        return path
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL. Raises Refusal."""
         await self._store.check_space(envelope.size or 0)
-        if envelope.sender is not None:
+        if envelope.sender is not None and self._is_first:
             await judge_sender(self._resolver, envelope.sender.domain)
 
     async def recipient(self, client: Client, envelope: Envelope, recipient: Recipient | None) -> Accepted:
@@ -120,6 +128,25 @@ class Receiver:
             if not incoming.accepted:
                 return discarded(incoming)
             incoming = await self._editor.body(incoming, header, edits)
+        return await self._take(incoming, header, judged, key, started)
+
+    async def each(self, incoming: Incoming) -> list[Receipt | Refusal]:
+        """As `message`, with an answer for each recipient by itself (LMTP): those who refuse it keep it from nobody else."""
+        started = time.monotonic()
+        header = accept.header_octets(incoming.body)
+        accept.check_hops(header)
+        judged = await self._judge.judge(incoming, header) if self._judge else UNJUDGED
+        refusals = [_refusal(one, judged) for one in incoming.accepted]
+        key = accept.accept_key(incoming.client.address, incoming.envelope, incoming.body)
+        takers = tuple(one for one, refusal in zip(incoming.accepted, refusals, strict=True) if refusal is None)
+        envelope = replace(incoming.envelope, recipients=tuple(one.recipient for one in takers))
+        if takers:
+            incoming = replace(incoming, envelope=envelope, accepted=takers)
+        receipt = await self._take(incoming, header, judged, key, started)  # which refuses it if nobody takes it
+        return [refusal or receipt for refusal in refusals]
+
+    async def _take(self, incoming: Incoming, header: bytes, judged: Judgement, key: bytes, started: float) -> Receipt:
+        """Plan and commit what is judged. Raises Refusal."""
         fates = self._decide(incoming, judged)
         copies = await self._copies(incoming, header, judged)
         items = await self._deliverer.items(
@@ -163,6 +190,12 @@ class Receiver:
                 self._store.note(record, incoming.body.blob)
             raise
 
+    async def retry(self, client: Client, option: str, node: str) -> int:
+        """ETRN of a trusted client: what waits for the domain *node* is tried at once; how many recipients."""
+        count = await self._store.queue_retry(node, below=option == "@")
+        log.info("queue run asked for", session=client.session, peer=client.address, domain=node, recipients=count)
+        return count
+
     def confirm(self, incoming: Incoming) -> None:
         """The peer has heard our 250."""
         self._store.confirm(accept.accept_key(incoming.client.address, incoming.envelope, incoming.body))
@@ -170,6 +203,15 @@ class Receiver:
     async def unheard(self, incoming: Incoming) -> None:
         """The peer may never have heard our 250: the same message again is no other one."""
         await self._store.unheard(accept.accept_key(incoming.client.address, incoming.envelope, incoming.body))
+
+
+def _refusal(one: Accepted, judged: Judgement) -> Refusal | None:
+    """What one recipient alone answers."""
+    try:
+        decide_all([one], judged.vote)
+    except Refusal as refusal:
+        return refusal
+    return None
 
 
 def check_local(found: Found, recipient: Recipient, size: int) -> None:

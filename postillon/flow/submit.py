@@ -130,6 +130,10 @@ class Submitter:
         await self._allowance.accepted(plan.charge, receipt)
         return receipt
 
+    async def retry(self, client: Client, option: str, node: str) -> int:
+        """ETRN is for mail servers; mail programs are not offered it."""
+        raise NotPermitted("Not for mail programs", status="5.7.1", code=459)
+
     def confirm(self, incoming: Incoming) -> None:
         """The client has heard our 250."""
         client = incoming.client

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from ..model.address import Address
 from ..model.envelope import Client
@@ -23,7 +22,6 @@ def received(
     trace_id: str,
     at: int,
     recipient: Address | None = None,
-    protocol: Literal["", "LMTP"] = "",
     utf8: bool = False,
     zone: int = 0,
 ) -> bytes:
@@ -34,7 +32,7 @@ def received(
     """
     lines = [f"Received: from {_hello(client)} ({_peer(client)})"]
     tls = f" ({comment(f'version={client.tls.version} cipher={client.tls.cipher}')})" if client.tls else ""
-    lines.append(f"by {_printable(by)} with {_with(client, protocol, utf8)} id {_printable(trace_id)}{tls}")
+    lines.append(f"by {_printable(by)} with {_with(client, utf8)} id {_printable(trace_id)}{tls}")
     if recipient is not None and (utf8 or recipient.is_ascii):
         lines.append(f"for <{_printable(str(recipient))}>")
     return ("\r\n\t".join(lines) + f";\r\n\t{format_date(at, zone)}\r\n").encode("utf-8", "replace")
@@ -68,8 +66,9 @@ def _printable(text: str) -> str:
     return _UNPRINTABLE.sub("?", text)
 
 
-def _with(client: Client, protocol: str, utf8: bool) -> str:
+def _with(client: Client, utf8: bool) -> str:
     """The protocol's name by what was in use (RFC 3848, RFC 6531 §4.3)."""
+    protocol = client.protocol
     if not client.esmtp and not protocol:
         return "SMTP"
     secured = ("S" if client.tls else "") + ("A" if client.login else "")

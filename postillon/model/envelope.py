@@ -32,6 +32,17 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverBy:
+    """RFC 2852: *seconds* from the acceptance on in which the message shall be delivered; not positive ones are over."""
+
+    seconds: int
+    returns: bool
+    """Mode R: after that it is returned. Else (mode N) its sender is told that it is late, and it is tried on."""
+    traces: bool = False
+    """The sender wants to be told when it is handed on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     sender: Address | None
     """None is the null reverse-path `<>` (RFC 5321 §4.5.5)."""
@@ -46,6 +57,19 @@ class Envelope:
     """REQUIRETLS (RFC 8689)."""
     tls_optional: bool = False
     """The header says `TLS-Required: No` (RFC 8689 §5): known once the message has come."""
+    hold_for: int = 0
+    """FUTURERELEASE (RFC 4865): seconds after the acceptance before which nothing is delivered; 0: at once."""
+    hold_until: int = 0
+    """The same as epoch seconds."""
+    deliver_by: DeliverBy | None = None
+    priority: int = 0
+    """MT-PRIORITY (RFC 6710), -9 to 9."""
+    solicit: tuple[str, ...] = ()
+    """NO-SOLICITING (RFC 3865): the keywords that the sender gave, in lower case."""
+
+    def release_at(self, accepted: int) -> int:
+        """Epoch seconds before which nothing is delivered; *accepted*: when we took the message."""
+        return max(accepted, self.hold_until, accepted + self.hold_for)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +101,8 @@ class Client:
     """The SASL mechanism it authenticated with."""
     local_port: int = 0
     reverse_name: str = ""
+    protocol: Literal["", "LMTP"] = ""
+    """Empty: SMTP or ESMTP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ class Listener:
         task.add_done_callback(lambda task: self._ended(task, visit, connection))
 
     def _may_enter(self, connection: socket.socket, address: str) -> bool:
-        words = self._admission(address) if self._admission is not None else ""
+        words = self._admission(address) if self._admission is not None and address != NOBODY else ""
         reason = words or (self._limits.enter(address) if self._limits is not None else "")
         if not reason:
             return True
@@ -212,7 +212,7 @@ class Listener:
                 connection.recv(SLICE)  # what nobody reads would make the end a reset
             return None
         self._leave(visit)
-        visit.address = endpoints.source
+        visit.address, visit.is_counted = endpoints.source, False
         visit.is_counted = self._may_enter(connection, visit.address)
         return endpoints if visit.is_counted else None
 

@@ -58,6 +58,12 @@ class Office:
     async def _pass(
         self, path: Receiver | Submitter, client: Client, sender: str | None, recipients: list[str], data: bytes
     ) -> Receipt:
+        return await path.message(await self.incoming(path, client, sender, recipients, data))
+
+    async def incoming(
+        self, path: Receiver | Submitter, client: Client, sender: str | None, recipients: list[str], data: bytes
+    ) -> Incoming:
+        """What a session makes of it, before the mail path hears of the message."""
         envelope = Envelope(Address.parse(sender) if sender else None)
         await path.sender(client, envelope)
         accepted = []
@@ -69,7 +75,7 @@ class Office:
         for at in range(0, len(data), 60_000):
             spool.write(data[at : at + 60_000])
         body = await spool.finish()
-        return await path.message(Incoming(client, envelope, tuple(accepted), body, self.clock.now()))
+        return Incoming(client, envelope, tuple(accepted), body, self.clock.now())
 
     async def mail(self, account: AccountId, path: tuple[str, ...] = ("INBOX",)) -> list[bytes]:
         """The messages in a mailbox, whole."""

@@ -14,9 +14,10 @@ from postillon.flow.judgement import Judge, JudgeSettings
 from postillon.flow.receive import Receiver
 from postillon.model.errors import Refusal
 from postillon.model.ids import AccountId
+from postillon.model.plan import Receipt
 from postillon.model.verdict import NO_OPINION, Opinion, Thresholds, finding
 
-from .conftest import SETTINGS, Office
+from .conftest import SETTINGS, STRANGER, Office
 
 TEXT = b"From: Joe <joe@sender.test>\r\nSubject: BUY NOW AND HERE\r\nX-Spam-Status: No, trust me\r\n\r\nHello.\r\n"
 
@@ -201,3 +202,16 @@ async def test_facts_from_outside_cannot_add_a_field(office: Office):
     await arrive(judged(office, Says(Opinion((evil, finding("own", 4, text="a\r\nEvil: b"))))))
     (filed,) = await office.mail(office.bob, ("Junk",))
     assert b"\nEvil" not in filed and b"\nBcc" not in filed
+
+
+async def test_by_lmtp_each_recipient_has_its_own_answer(office: Office):
+    strict = judged(office, scored(8), thresholds_of=lambda a: Thresholds(refuse=5) if a == office.bob else Thresholds())
+    names = ["bob@example.test", "alice@example.test"]
+    incoming = await office.incoming(strict.receiver, STRANGER, "joe@sender.test", names, TEXT)
+    bob, alice = await strict.receiver.each(incoming)
+    assert isinstance(bob, Refusal) and bob.status == "5.7.1"
+    assert isinstance(alice, Receipt) and len(alice.filed) == 1
+    assert len(await office.mail(office.alice, ("Junk",))) == 1 and not await office.mail(office.bob)
+    hard = judged(office, scored(20))
+    with pytest.raises(Refusal):
+        await hard.receiver.each(incoming)

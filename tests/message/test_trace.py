@@ -40,8 +40,8 @@ def test_received_tells_who_how_and_when():
         (Client("192.0.2.1", login="a@x"), {}, "ESMTPA"),
         (Client("192.0.2.1", login="a@x", tls=Tls("TLSv1.3", "x")), {}, "ESMTPSA"),
         (Client("192.0.2.1", tls=Tls("TLSv1.3", "x")), {"utf8": True}, "UTF8SMTPS"),
-        (Client("192.0.2.1"), {"protocol": "LMTP"}, "LMTP"),
-        (Client("192.0.2.1"), {"protocol": "LMTP", "utf8": True}, "UTF8LMTP"),
+        (Client("192.0.2.1", protocol="LMTP"), {}, "LMTP"),
+        (Client("192.0.2.1", protocol="LMTP"), {"utf8": True}, "UTF8LMTP"),
     ],
 )
 def test_the_protocol_has_its_registered_name(client: Client, more: dict[str, object], protocol: str):

@@ -79,7 +79,7 @@ async def test_who_is_no_proxy_speaks_for_itself_or_is_sent_away():
 
 async def test_limits_count_clients_and_not_their_proxy():
     limits = ConnectionLimits(LimitSettings(per_address=1, exempt=()))
-    listener = await serve(bind("127.0.0.1", 0), who, proxies=TRUSTED, limits=limits, refuse=b"421 full\r\n")
+    listener = await serve(bind("127.0.0.1", 0), who, proxies=TRUSTED, limits=limits, refuse=lambda words: b"421 full\r\n")
     first = await connect("127.0.0.1", listener.port, timeout_s=5)
     await first.send(HEADER)
     assert await first.receive(timeout_s=5)

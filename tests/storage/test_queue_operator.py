@@ -131,3 +131,16 @@ async def test_rows_are_put_off_by_their_attempts_and_the_exceptional_are_left_a
         "x@other.test": (0, 0, ""),
     }
     assert await store.put_off("dead.test", "4.4.1 nobody", [10, 20, 40], 25, 100) == 0
+
+
+async def test_a_retry_that_was_asked_for_brings_forward_what_was_tried_and_nothing_else(office: Office):
+    store, now = office.store, office.clock.now()
+    await enqueued(office, "a@branch.test", "b@www.branch.test", "c@other.test")
+    for entry in await store.lease(now, 100, 300):
+        assert await store.settle(entry, answer="4.4.1 away", next_try=now + 1000)
+    await enqueued(office, "later@branch.test", due=now + 1000)
+    assert await store.queue_retry("nothing.test") == 0
+    assert await store.queue_retry("branch.test") == 1
+    assert await leased(office) == ["a@branch.test branch.test"]
+    assert await store.queue_retry("branch.test", below=True) == 1
+    assert await leased(office) == ["b@www.branch.test www.branch.test"]

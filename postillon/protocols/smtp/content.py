@@ -65,15 +65,19 @@ def _begun(data: bytes, at: int) -> int:
 
 
 class Content:
-    """Counts and checks the octets of one message, however they came. *normalise*: bare CR and LF become CR LF."""
+    """Counts and checks the octets of one message, however they came. *normalise*: bare CR and LF become CR LF.
 
-    __slots__ = ("_bare", "_carry", "_limit", "_line", "_long", "_normalise", "_nul", "size")
+    *binary*: BODY=BINARYMIME (RFC 3030 §3), any octets are welcome and kept as they are.
+    """
 
-    def __init__(self, limit: int, normalise: bool) -> None:
+    __slots__ = ("_bare", "_binary", "_carry", "_limit", "_line", "_long", "_normalise", "_nul", "size")
+
+    def __init__(self, limit: int, normalise: bool, binary: bool = False) -> None:
         self.size = 0
         """Octets so far, as they would be stored; beyond *limit* as received."""
         self._limit = limit
         self._normalise = normalise
+        self._binary = binary
         self._carry = False
         self._line = 0
         self._bare = self._nul = self._long = False
@@ -91,6 +95,9 @@ class Content:
 
     def take(self, data: bytes) -> bytes:
         """The octets to keep of *data*: none once the message is refused."""
+        if self._binary:
+            self.size += len(data)
+            return data if self.size <= self._limit else b""
         if self._carry:
             data = b"\r" + data
         # A CR at the end of a BDAT chunk may belong to the LF that begins the next.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...model.envelope import Envelope, Recipient
@@ -91,6 +92,29 @@ class StartTls:
 
 
 @dataclass(frozen=True, slots=True)
+class XClient:
+    """Postfix' XCLIENT: for whom the client speaks. Once accepted, the dialogue begins anew, without a hello."""
+
+    attributes: Mapping[str, str]
+    """By name in capitals; an empty value is one that the client does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class XForward:
+    """Postfix' XFORWARD: where the next message came from, for the log."""
+
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Etrn:
+    """RFC 1985. *option*: empty for a domain, `@` for it and those below, `#` for a queue by name."""
+
+    option: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rset:
     pass
 
@@ -125,5 +149,5 @@ class ProtocolError:
 
 Event = (
     Ehlo | Mail | Rcpt | DataStart | Bdat | Burl | Chunk | BdatEnd | DataEnd | Auth | AuthResponse | StartTls
-    | Rset | Noop | Help | Vrfy | Quit | ProtocolError
+    | XClient | XForward | Etrn | Rset | Noop | Help | Vrfy | Quit | ProtocolError
 )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -58,14 +58,21 @@ class Path:
         return self.address is None and self.text.lower() == "postmaster"
 
 
-def parse_mail(argument: bytes, max_size: int) -> Envelope:
-    """`FROM:<path> parameters` as an envelope without recipients (RFC 5321 §4.1.1.2). *max_size*: octets. Raises GrammarError."""
+Reader = Callable[[str | None], dict[str, object]]
+"""A parameter's value → fields of the envelope. Raises GrammarError."""
+
+
+def parse_mail(argument: bytes, max_size: int, more: Mapping[str, Reader] | None = None) -> Envelope:
+    """`FROM:<path> parameters` as an envelope without recipients (RFC 5321 §4.1.1.2). *max_size*: octets. Raises GrammarError.
+
+    *more*: readers of parameters that not every connection may give (`offers`).
+    """
     path = _path(argument, "FROM:", "5.1.7")
     if path.address is None and path.text:
         raise GrammarError(501, "5.1.7", "Bad sender address syntax")
     values: dict[str, object] = {}
     for name, value in _parameters(path.rest):
-        reader = _MAIL_PARAMETERS.get(name)
+        reader = _MAIL_PARAMETERS.get(name) or (more or {}).get(name)
         if reader is None:
             raise GrammarError(555, "5.5.4", "Unsupported MAIL parameter")
         values.update(reader(value))
@@ -140,7 +147,7 @@ def _size(value: str | None) -> dict[str, object]:
 
 def _body(value: str | None) -> dict[str, object]:
     body = (value or "").upper()
-    if body not in ("7BIT", "8BITMIME"):  # RFC 6152 §3; BINARYMIME (RFC 3030) is not offered
+    if body not in ("7BIT", "8BITMIME", "BINARYMIME"):  # RFC 6152 §3, RFC 3030 §3
         raise _wrong("BODY")
     return {"body": cast(BodyType, body)}
 
@@ -194,12 +201,11 @@ def _orcpt(value: str | None) -> dict[str, object]:
     return {"original": f"{match[1]};{_utf8_address(match[2])}"}
 
 
-_Reader = Callable[[str | None], dict[str, object]]
-_MAIL_PARAMETERS: dict[str, _Reader] = {
+_MAIL_PARAMETERS: dict[str, Reader] = {
     "SIZE": _size, "BODY": _body, "SMTPUTF8": _smtputf8, "RET": _ret, "ENVID": _envid, "AUTH": _auth,
     "REQUIRETLS": _requiretls,
 }  # fmt: skip
-_RCPT_PARAMETERS: dict[str, _Reader] = {"NOTIFY": _notify, "ORCPT": _orcpt}
+_RCPT_PARAMETERS: dict[str, Reader] = {"NOTIFY": _notify, "ORCPT": _orcpt}
 
 
 def decode_xtext(text: str) -> str:

@@ -8,7 +8,7 @@ After a TLS handshake the session makes a new engine; nothing of an old one live
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ..lines import LineBuffer, LineTooLong
@@ -23,6 +23,7 @@ from .events import (
     DataEnd,
     DataStart,
     Ehlo,
+    Etrn,
     Event,
     Help,
     Mail,
@@ -33,8 +34,11 @@ from .events import (
     Rset,
     StartTls,
     Vrfy,
+    XClient,
+    XForward,
 )  # fmt: skip
 from .grammar import GrammarError, decode_base64, parse_auth, parse_bdat, parse_burl, parse_hello, parse_mail, parse_rcpt
+from .offers import XCLIENT, XFORWARD, Offers, parse_attributes, parse_etrn
 from .reply import Reply
 
 
@@ -98,6 +102,9 @@ TABLE = {
     b"QUIT": Rule(ANY),
     b"STARTTLS": Rule(frozenset({State.READY}), is_last=True, takes_argument=False),
     b"AUTH": Rule(frozenset({State.READY})),
+    b"ETRN": Rule(frozenset({State.READY})),
+    b"XCLIENT": Rule(frozenset({State.READY})),
+    b"XFORWARD": Rule(frozenset({State.READY})),
 }
 
 _AFTER: dict[type[object], State] = {
@@ -125,6 +132,8 @@ AUTH_LINE_TOO_LONG = Reply(500, "Authentication exchange line is too long", "5.5
 NO_ARGUMENT = Reply(501, "This command takes no argument", "5.5.4")
 NO_REQUIRETLS = Reply(555, "REQUIRETLS is for connections that are encrypted", "5.7.10")  # RFC 8689 §4.1
 TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients; send the message again for the others", "4.5.3")
+NEEDS_BDAT = Reply(503, "A message with BODY=BINARYMIME is sent by BDAT", "5.5.1")  # RFC 3030 §3
+NO_BINARY = Reply(501, "Bad BODY parameter", "5.5.4")
 NO_VALID_RECIPIENTS = Reply(554, "No valid recipients", "5.5.1")
 LOST = Reply(503, "An earlier BDAT failed; send RSET", "5.5.1")
 
@@ -147,7 +156,7 @@ class ServerEngine:
     *normalise*: bare CR and LF in messages become CR LF instead of a refusal; None: as *submission*. *starttls*: the command
     is offered (never inside TLS). *requiretls*: the connection is encrypted (RFC 8689 §2). *lmtp*: LHLO takes the place of EHLO
     and HELO; the session answers each recipient. *burl*: which URLs can be opened, as EHLO tells it (RFC 4468 §3.2); empty:
-    none, and there is no BURL.
+    none, and there is no BURL. *offers*: extensions that not everybody gets.
     """
 
     def __init__(
@@ -160,6 +169,7 @@ class ServerEngine:
         normalise: bool | None = None,
         requiretls: bool = False,
         burl: str = "",
+        offers: Offers | None = None,
     ) -> None:
         self.state = State.NEW
         self.authenticated = False
@@ -167,13 +177,15 @@ class ServerEngine:
         self._normalise = submission if normalise is None else normalise
         self._requiretls = requiretls
         offered = set(TABLE) - ({b"EHLO", b"HELO"} if lmtp else {b"LHLO"})
+        self._offers = offers or Offers()
+        self._parameters = self._offers.parameters()
         self._absent = (set() if submission else {b"AUTH"}) | (set() if starttls else {b"STARTTLS"})
-        self._absent |= set() if burl else {b"BURL"}
+        self._absent |= (set() if burl else {b"BURL"}) | self._offers.absent
         self._burls = burl
         self._readers = {verb: (rule, _READERS[verb]) for verb, rule in TABLE.items() if verb in offered}
         self._idle = State.NEW
         self._buffer = LineBuffer()
-        self._smtputf8 = False
+        self._smtputf8 = self._is_binary = False
         self._recipients = 0
         self._has_tried_recipient = False
         self._content = Content(0, False)
@@ -195,8 +207,11 @@ class ServerEngine:
         """Whether what comes next is content and no command."""
         return self.state is State.DATA or self.state is State.OCTETS
 
-    def extensions(self, mechanisms: Sequence[str] = ()) -> tuple[str, ...]:
-        """What the answer to EHLO lists after the host name; *mechanisms* are those of AUTH that may be used now."""
+    def extensions(self, mechanisms: Sequence[str] = (), now: int = 0) -> tuple[str, ...]:
+        """What the answer to EHLO lists after the host name; *mechanisms* are those of AUTH that may be used now.
+
+        *now*: epoch seconds, for what is told as a date.
+        """
         offered = ["PIPELINING", f"SIZE {self._limits.size}", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN"]
         if b"STARTTLS" not in self._absent:
             offered.append("STARTTLS")
@@ -207,7 +222,7 @@ class ServerEngine:
             offered.append(f"BURL {self._burls}" if self.authenticated else "BURL")
         if mechanisms:
             offered.append("AUTH " + " ".join(mechanisms))
-        return tuple(offered)
+        return (*offered, *self._offers.lines(self._limits.recipients, now))
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """What *data* means, after all that came before. Each event must be answered before the next is asked for."""
@@ -225,12 +240,16 @@ class ServerEngine:
             self._forget()
         elif kind is Rset:
             self._forget()
+        elif kind is XClient:
+            self._idle = State.NEW
+            self._forget()
         elif kind in _AFTER:
             self.state = _AFTER[kind]
         elif isinstance(event, Burl):
             self.state = State.ENDED if event.last else State.BDAT
         if isinstance(event, Mail):
             self._smtputf8 = event.envelope.smtputf8
+            self._is_binary = event.envelope.body == "BINARYMIME"
         elif kind is Rcpt:
             self._recipients += 1
         elif kind is DataStart:
@@ -255,7 +274,7 @@ class ServerEngine:
     def _forget(self) -> None:
         """RFC 5321 §4.1.1.5: no transaction is under way."""
         self.state = self._idle
-        self._smtputf8 = False
+        self._smtputf8 = self._is_binary = False
         self._recipients = 0
         self._has_tried_recipient = False
 
@@ -300,7 +319,8 @@ class ServerEngine:
 
     def _out_of_order(self, verb: bytes) -> Reply:
         if self.state is State.MAIL and verb in (b"DATA", b"BDAT", b"BURL") and self._has_tried_recipient:
-            return NO_VALID_RECIPIENTS  # RFC 5321 §3.3
+            # RFC 5321 §3.3; RFC 2033 §4.2 wants 503
+            return NO_VALID_RECIPIENTS if b"EHLO" in self._readers else replace(NO_VALID_RECIPIENTS, code=503)
         return _OUT_OF_ORDER[self.state]
 
     def _ehlo(self, argument: bytes) -> Event:
@@ -310,7 +330,9 @@ class ServerEngine:
         return Ehlo(parse_hello(argument), False)
 
     def _mail(self, argument: bytes) -> Event:
-        envelope = parse_mail(argument, self._limits.size)
+        envelope = parse_mail(argument, self._limits.size, self._parameters)
+        if envelope.body == "BINARYMIME" and not self._offers.binary:
+            return ProtocolError(NO_BINARY)
         if envelope.require_tls and not self._requiretls:
             return ProtocolError(NO_REQUIRETLS)
         return Mail(envelope)
@@ -327,6 +349,9 @@ class ServerEngine:
             return ProtocolError(Reply(503, "Already authenticated", "5.5.1"))  # RFC 4954 §4
         return Auth(*parse_auth(argument))
 
+    def _start_data(self, argument: bytes) -> Event:
+        return ProtocolError(NEEDS_BDAT) if self._is_binary else DataStart()
+
     def _vrfy(self, argument: bytes) -> Event:
         return Vrfy() if argument.strip(b" ") else ProtocolError(Reply(501, "Give a name", "5.5.4"))
 
@@ -336,7 +361,7 @@ class ServerEngine:
         """RFC 3030 §2: the octets follow at once, so even a refusal comes after them. A size that cannot be read ends it all."""
         size, last = parse_bdat(argument)
         if self.state is State.RCPT:
-            self._content = Content(self._limits.size, self._normalise)
+            self._content = Content(self._limits.size, self._normalise, self._is_binary)
         is_in_order = self.state is State.RCPT or self.state is State.BDAT
         if size + (self._content.size if is_in_order else 0) > self._patience:
             return ProtocolError(TOO_LARGE, close=True)
@@ -418,7 +443,7 @@ _READERS: dict[bytes, _Reader] = {
     b"LHLO": ServerEngine._ehlo,
     b"MAIL": ServerEngine._mail,
     b"RCPT": ServerEngine._rcpt,
-    b"DATA": lambda engine, argument: DataStart(),
+    b"DATA": ServerEngine._start_data,
     b"BDAT": ServerEngine._bdat,
     b"BURL": ServerEngine._burl,
     b"RSET": lambda engine, argument: Rset(),
@@ -429,6 +454,9 @@ _READERS: dict[bytes, _Reader] = {
     b"QUIT": lambda engine, argument: Quit(),
     b"STARTTLS": lambda engine, argument: StartTls(),
     b"AUTH": ServerEngine._auth,
+    b"ETRN": lambda engine, argument: Etrn(*parse_etrn(argument)),
+    b"XCLIENT": lambda engine, argument: XClient(parse_attributes(argument, XCLIENT)),
+    b"XFORWARD": lambda engine, argument: XForward(parse_attributes(argument, XFORWARD)),
 }
 
 _BY_STATE: dict[State, Callable[[ServerEngine], Event | None]] = {

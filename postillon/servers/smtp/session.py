@@ -31,6 +31,7 @@ from ...protocols.smtp.events import (
     DataEnd,
     DataStart,
     Ehlo,
+    Etrn,
     Event,
     Help,
     Mail,
@@ -41,10 +42,14 @@ from ...protocols.smtp.events import (
     Rset,
     StartTls,
     Vrfy,
+    XClient,
+    XForward,
 )
+from ...protocols.smtp.offers import Offers
 from ...protocols.smtp.reply import Reply
 from ...protocols.smtp.server import PIPELINED, ServerEngine, SmtpLimits
 from ...seams import Clock
+from . import trusted
 from .conversation import Conversation, Hangup
 from .patience import PatienceSettings
 
@@ -66,6 +71,10 @@ class MailPath(Protocol):
 
     async def message(self, incoming: Incoming) -> Receipt:
         """After the message; durable when it returns."""
+        ...
+
+    async def retry(self, client: Client, option: str, node: str) -> int:
+        """ETRN (RFC 1985): try at once what waits for the domain *node*, `@`: and for those below it; how many recipients."""
         ...
 
     def confirm(self, incoming: Incoming) -> None:
@@ -108,6 +117,12 @@ class SmtpSettings:
     login_attempts: int = 5
     """Submission only: failed logins until the connection ends."""
     product: str = "Postillon"
+    offers: Offers = Offers()
+    """What everybody gets who connects here."""
+    xclient: Networks = field(default_factory=Networks)
+    """Who may say for which client it speaks (XCLIENT, XFORWARD)."""
+    etrn: Networks = field(default_factory=Networks)
+    """Who may ask for what waits (ETRN)."""
 
 
 class SmtpServer:
@@ -171,6 +186,10 @@ TLS_FAILED = Reply(454, "TLS not available now", "4.7.0")
 INTERNAL_ERROR = Reply(451, "Internal error; try again later", "4.3.0")
 
 
+def taken(receipt: Receipt) -> Reply:
+    return Reply(250, f"Ok: {receipt.blob:x}", "2.0.0")
+
+
 def reply_to(refusal: Refusal) -> Reply:
     """A refusal in SMTP's words (RFC 5321 §4.2, RFC 3463)."""
     return Reply(refusal.code, refusal.text, refusal.status)
@@ -187,11 +206,17 @@ class Transaction:
     envelope: Envelope
     accepted: dict[Recipient | None, Accepted] = field(default_factory=dict)
     """By recipient as given, so that one given twice gets one copy."""
+    named: list[Recipient | None] = field(default_factory=list)
+    """Every RCPT that was accepted, in order."""
     spool: Spool | None = None
     fault: Reply | None = None
     """Why the octets could not be kept."""
     blob: int = 0
     """The message's id, once it is complete."""
+
+    @property
+    def addresses(self) -> list[Address]:
+        return [each.recipient.address for each in self.accepted.values()]
 
     def discard(self) -> None:
         if self.spool is not None:
@@ -205,16 +230,34 @@ class Session(Conversation):
     def __init__(self, server: SmtpServer, stream: Stream) -> None:
         self.server = server
         self.settings = server.settings
+        self.stream = stream
         self.client = _stranger(stream, server.session_id())
         super().__init__(stream, self.new_engine(), server.settings.patience, log.bind(session=self.client.session))
         self.transaction: Transaction | None = None
+        self.forwarded: dict[str, str] = {}
+        """Where the message under way came from before, as XFORWARD told."""
         self._unheard: list[Incoming] = []
         self._is_over = False
 
     # What a kind of session decides
 
     def new_engine(self) -> ServerEngine:
-        return ServerEngine(self.settings.limits, starttls=self.may_start_tls, requiretls=self.client.tls is not None)
+        return ServerEngine(
+            self.settings.limits,
+            starttls=self.may_start_tls,
+            requiretls=self.client.tls is not None,
+            offers=self.offers(),
+        )
+
+    def offers(self) -> Offers:
+        """What this client gets. Trust goes by who is connected, whomever it speaks for."""
+        settings, peer = self.settings, self.stream.peer
+        if not settings.xclient and not settings.etrn:
+            return settings.offers
+        return replace(settings.offers, xclient=peer in settings.xclient, etrn=peer in settings.etrn)
+
+    async def logged_in_as(self, login: str) -> None:
+        """A trusted client has seen a login of whom it speaks for (LOGIN of XCLIENT). Where nobody logs in it counts nothing."""
 
     def mechanisms(self) -> tuple[str, ...]:
         """SASL mechanisms to advertise now."""
@@ -248,7 +291,7 @@ class Session(Conversation):
         except Hangup as end:
             self.end(end.reply)
         finally:
-            self._forget()
+            self.forget()
             self.server.on_ended(self.client)
             self.waker.close()
             await self._tell_unheard()
@@ -288,8 +331,12 @@ class Session(Conversation):
         await asyncio.sleep(0)  # a turn of the loop, so that what was sent along with the connection is seen
         if self.stream.unread:
             raise self._early()
-        self.say(Reply(220, f"{self.settings.hostname} ESMTP {self.settings.product}"))
+        self.say(self.greeting)
         await self.flush()
+
+    @property
+    def greeting(self) -> Reply:
+        return Reply(220, f"{self.settings.hostname} ESMTP {self.settings.product}")
 
     def _early(self) -> Hangup:
         self.offended(Offence.EARLY)
@@ -325,11 +372,13 @@ class Session(Conversation):
 
     async def _ehlo(self, event: Ehlo) -> None:
         self.patience.junk()
-        self._forget()
+        self.forget()
         self.client = replace(self.client, hello=event.name, esmtp=event.esmtp)
         self.engine.accepted(event)
         name = self.settings.hostname
-        self.answer(Reply(250, (name, *self.engine.extensions(self.mechanisms())) if event.esmtp else name))
+        self.answer(
+            Reply(250, (name, *self.engine.extensions(self.mechanisms(), self.server.clock.now())) if event.esmtp else name)
+        )
 
     async def _mail(self, event: Mail) -> None:
         refused = self.check_sender()
@@ -341,7 +390,7 @@ class Session(Conversation):
         )
         if isinstance(granted, Reply):
             return self.answer(granted, self.counts(granted))
-        self._forget()
+        self.forget()
         self.transaction = Transaction(envelope)
         self.patience.transaction_begun(self.now())
         self.engine.accepted(event)
@@ -361,6 +410,7 @@ class Session(Conversation):
             if isinstance(granted, Reply):
                 return self.answer(granted, self.counts(granted))
             transaction.accepted[recipient] = granted
+        transaction.named.append(recipient)
         self.engine.accepted(event)
         self.say(RECIPIENT_OK)
 
@@ -406,41 +456,58 @@ class Session(Conversation):
 
     async def _data_end(self, event: DataEnd) -> None:
         transaction = self.current
-        fault = event.refusal or transaction.fault
+        fault = self.fault(event)
         if fault is not None or transaction.spool is None:
-            if fault is not None:
-                recipients = [each.recipient.address for each in transaction.accepted.values()]
-                self.note_refused(as_refusal(fault), "DATA", recipients)
-            self._forget()
-            self.log.info("refused", peer=self.client.address, size=event.size, reason=fault.text if fault else "")
+            self.forget()
             return self.answer(fault or INTERNAL_ERROR, event.refusal is not None)
         done = await self.grant(
             self._deliver(transaction, transaction.spool),
             "DATA",
-            [each.recipient.address for each in transaction.accepted.values()],
+            transaction.addresses,
             sender=transaction.envelope.sender or "<>",
         )
-        self._forget()
+        self.forget()
         if isinstance(done, Reply):
             return self.answer(done, self.counts(done))
         incoming, receipt = done
+        self.taken(incoming)
+        self.say(taken(receipt))
+
+    def fault(self, event: DataEnd) -> Reply | None:
+        """What keeps the message from being taken at all: what it holds, or that it could not be kept."""
+        transaction = self.current
+        fault = event.refusal or transaction.fault
+        if fault is not None:
+            self.note_refused(as_refusal(fault), "DATA", transaction.addresses)
+        if fault is not None or transaction.spool is None:
+            self.log.info("refused", peer=self.client.address, size=event.size, reason=fault.text if fault else "")
+        return fault
+
+    def taken(self, incoming: Incoming) -> None:
+        """The message is taken, for some of its recipients at least."""
         self._unheard.append(incoming)
         self.patience.forgive()
         if self.server.bans is not None:
             self.server.bans.made_good(self.client.address)
-        self.say(Reply(250, f"Ok: {receipt.blob:x}", "2.0.0"))
+        if self.forwarded:
+            facts = {f"from_{name.lower()}": value for name, value in self.forwarded.items()}
+            self.log.info("message came by", message=f"{incoming.body.blob:x}", **facts)
 
-    async def _deliver(self, transaction: Transaction, spool: Spool) -> tuple[Incoming, Receipt]:
+    async def incoming(self, transaction: Transaction, spool: Spool) -> Incoming:
+        """The message, complete. Raises Refusal."""
         accepted = tuple(transaction.accepted.values())
         envelope = replace(transaction.envelope, recipients=tuple(each.recipient for each in accepted))
         body = await spool.finish()
         transaction.blob = body.blob
-        incoming = Incoming(self.client, envelope, accepted, body, self.server.clock.now())
+        return Incoming(self.client, envelope, accepted, body, self.server.clock.now())
+
+    async def _deliver(self, transaction: Transaction, spool: Spool) -> tuple[Incoming, Receipt]:
+        incoming = await self.incoming(transaction, spool)
         return incoming, await self.server.path.message(incoming)
 
     async def _rset(self, event: Rset) -> None:
         self.patience.junk()
-        self._forget()
+        self.forget()
         self.engine.accepted(event)
         self.answer(OK)
 
@@ -510,10 +577,11 @@ class Session(Conversation):
         assert self.transaction is not None, "no transaction"
         return self.transaction
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         if self.transaction is not None:
             self.transaction.discard()
             self.transaction = None
+            self.forwarded = {}
             self.patience.transaction_over()
 
     answers: dict[type[Event], Callable[[Any, Any], Awaitable[None]]] = {
@@ -526,6 +594,9 @@ class Session(Conversation):
         BdatEnd: _bdat_end,
         DataEnd: _data_end,
         Rset: _rset,
+        Etrn: trusted.etrn,
+        XClient: trusted.xclient,
+        XForward: trusted.xforward,
         Noop: _noop,
         Help: _help,
         Vrfy: _vrfy,

@@ -10,6 +10,7 @@ from typing import Protocol
 from ...directory.bans import Bans
 from ...directory.login import has_binding, login, mechanisms
 from ...model.account import Account, AccountState
+from ...model.address import Address, AddressError
 from ...model.errors import AuthenticationDelayed, AuthenticationFailed, NotFound, Refusal
 from ...net.stream import Stream
 from ...net.tls import ServerTls
@@ -87,7 +88,20 @@ class SubmissionSession(Session):
             normalise=self.settings.normalise_newlines,
             requiretls=self.client.tls is not None,
             burl=f"imap imap://{self.settings.hostname}" if self.server.urls is not None else "",
+            offers=self.offers(),
         )
+
+    async def logged_in_as(self, login: str) -> None:
+        """Raises Hangup for a name that is no account of ours: whoever vouches for it is not set up as it should be."""
+        try:
+            found = await self.server.directory.find(Address.parse(login))
+            account = await self.server.directory.account(found.accounts[0])
+        except (Refusal, AddressError, IndexError) as error:
+            raise Hangup(LOGIN_BROKEN) from error
+        if account.name != Address.parse(login).key or account.state is not AccountState.ACTIVE:
+            raise Hangup(NO_LONGER_WELCOME)
+        self.client = replace(self.client, account=account.id, login=account.name)
+        self.waker = self.server.bus.subscribe(DIRECTORY_TOPIC)
 
     @property
     def _may_login_in_clear(self) -> bool:

@@ -368,6 +368,21 @@ def set_due(tx: Tx, chosen: Chosen, due: int, *, earlier: bool) -> int:
     return changed
 
 
+def retry(tx: Tx, destination: str, now: int) -> int:
+    """Bring forward what waits for *destination* after an attempt; what is held back for its time stays. How many rows."""
+    changed = tx.run(
+        "UPDATE queue_recipient SET due = ? WHERE (queue_id, number) IN (SELECT queue_id, number FROM queue_recipient"
+        " WHERE lane = ? AND state = 0 AND destination = ? AND due > ? AND owner = 0 AND attempts > 0 LIMIT ?)",
+        now,
+        lane_of(destination),
+        destination.encode(),
+        now,
+        STEP,
+    )
+    tx.wake(QUEUE_TOPIC)
+    return changed
+
+
 def set_state(tx: Tx, chosen: Chosen, state: QueueState) -> int:
     """Hold or release. An attempt under way ends as it may."""
     where, values = chosen.where()

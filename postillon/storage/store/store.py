@@ -785,6 +785,13 @@ class Store:
             count += await self._in_steps(lambda tx: queue.set_due(tx, chosen, due, earlier=False))
         return count
 
+    async def queue_retry(self, domain: str, *, below: bool = False) -> int:
+        """Make what was tried before and waits for *domain* (*below*: and those below it) due now; how many recipients."""
+        now, names = self._clock.now(), [domain]
+        if below:
+            names += [total.destination for total in await self.queue_totals() if total.destination.endswith("." + domain)]
+        return sum([await self._in_steps(lambda tx, name=name: queue.retry(tx, name, now)) for name in names])  # type: ignore[misc]
+
     async def queue_state(self, chosen: Chosen, state: QueueState) -> int:
         """Hold, or release; how many recipients were not so before."""
         return await self._in_steps(lambda tx: queue.set_state(tx, chosen, state))

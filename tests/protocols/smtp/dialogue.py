@@ -1,6 +1,6 @@
 """Reads and plays the dialogues of `tests/dialogues/smtp`, written to be compared with the RFCs.
 
-# text: a comment           ! word value: a setting (submission, lmtp, size, recipients)
+# text: a comment           ! word value: a setting (submission, lmtp, trusted, size, recipients)
 C: text                     a line that the client sends (CR LF is added); lines in a row are sent as one segment
 C> text                     octets as they are, with Python's escapes
 S: pattern                  a line of the server; `*` stands for anything
@@ -25,6 +25,7 @@ from postillon.protocols.smtp.events import (
     DataEnd,
     DataStart,
     Ehlo,
+    Etrn,
     Event,
     Help,
     Mail,
@@ -35,7 +36,10 @@ from postillon.protocols.smtp.events import (
     Rset,
     StartTls,
     Vrfy,
+    XClient,
+    XForward,
 )
+from postillon.protocols.smtp.offers import Offers
 from postillon.protocols.smtp.reply import Reply
 from postillon.protocols.smtp.server import ServerEngine, SmtpLimits
 
@@ -58,6 +62,11 @@ class Dialogue:
     @property
     def limits(self) -> SmtpLimits:
         return SmtpLimits(size=int(self.settings.get("size", 50 << 20)), recipients=int(self.settings.get("recipients", 1000)))
+
+    @property
+    def offers(self) -> Offers:
+        is_trusted = "trusted" in self.settings
+        return Offers(xclient=is_trusted, etrn=is_trusted)
 
 
 def octets(text: str) -> bytes:
@@ -113,8 +122,9 @@ class ToySession:
     Local parts decide: `unknown`, `full` and `later` are refused. AUTH PLAIN and LOGIN know the password `secret`.
     """
 
-    def __init__(self, engine: ServerEngine, hostname: str = "mx.example.org") -> None:
+    def __init__(self, engine: ServerEngine, hostname: str = "mx.example.org", lmtp: bool = False) -> None:
         self.engine = engine
+        self.lmtp = lmtp
         self.hostname = hostname
         self.closed = False
         self.messages: list[bytes] = []
@@ -135,6 +145,9 @@ class ToySession:
                 self._chunks.append(event.data)
                 continue
             if isinstance(event, Bdat):
+                continue
+            if self.lmtp and isinstance(event, DataEnd):
+                answers += [reply.encode() for reply in self._each(event)]
                 continue
             reply = self._answer(event)
             if reply.kind in (2, 3):
@@ -178,6 +191,12 @@ class ToySession:
         self.envelopes.append(tuple(self._envelope))
         return Reply(250, "Ok: 1", "2.0.0")
 
+    def _each(self, event: DataEnd) -> list[Reply]:
+        """RFC 2033 §4.2: `fussy` will not have it."""
+        reply = self._data_end(event)
+        no = Reply(550, "Refused", "5.7.1")
+        return [no if one.startswith("fussy@") else reply for one in self._envelope[1:]]
+
     def _bdat_end(self, event: BdatEnd) -> Reply:
         return Reply(250, f"{event.size} octets", "2.0.0")
 
@@ -213,6 +232,12 @@ class ToySession:
         return event.reply
 
 
+def etrn(event: Etrn) -> Reply:
+    if event.option == "#":
+        return Reply(458, "No such queue", "4.3.0")
+    return Reply(250, "Started", "2.0.0") if "branch" in event.node else Reply(251, "Nothing waits", "2.0.0")
+
+
 _ANSWERS: dict[type, Callable[[ToySession, Event], Reply]] = {
     Ehlo: ToySession._ehlo,
     Mail: ToySession._mail,
@@ -227,6 +252,9 @@ _ANSWERS: dict[type, Callable[[ToySession, Event], Reply]] = {
     ProtocolError: ToySession._protocol_error,
     Rset: lambda session, event: OK,
     Noop: lambda session, event: OK,
+    XClient: lambda session, event: Reply(220, f"{session.hostname} ESMTP"),
+    XForward: lambda session, event: OK,
+    Etrn: lambda session, event: etrn(event),
     Help: lambda session, event: Reply(214, "*", "2.0.0"),
     Vrfy: lambda session, event: Reply(252, "*", "2.0.0"),
 }  # type: ignore[dict-item]

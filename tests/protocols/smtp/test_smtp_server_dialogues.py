@@ -10,7 +10,7 @@ from .dialogue import Dialogue, ToySession, agrees, dialogues
 @pytest.mark.parametrize("dialogue", dialogues(), ids=lambda dialogue: dialogue.name)
 def test_dialogue(dialogue: Dialogue) -> None:
     lmtp, submission = "lmtp" in dialogue.settings, "submission" in dialogue.settings
-    session = ToySession(ServerEngine(dialogue.limits, lmtp=lmtp, submission=submission))
+    session = ToySession(ServerEngine(dialogue.limits, lmtp=lmtp, submission=submission, offers=dialogue.offers), lmtp=lmtp)
     for segment, patterns, closes in dialogue.turns:
         answer = session.receive(segment)
         assert agrees(answer, patterns), (segment, answer, patterns)

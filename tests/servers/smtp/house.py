@@ -12,14 +12,16 @@ from postillon.message.incoming import Incoming
 from postillon.model.account import Account, AccountState, ScramKeys
 from postillon.model.address import Address
 from postillon.model.envelope import Accepted, Client, Envelope, Recipient
-from postillon.model.errors import AuthenticationFailed, DiskFull, NotFound, NotPermitted, OverQuota, Unavailable
+from postillon.model.errors import AuthenticationFailed, DiskFull, NotFound, NotPermitted, OverQuota, Refusal, Unavailable
 from postillon.model.ids import AccountId, BlobId
 from postillon.model.plan import Body, Receipt
 from postillon.net.listener import Listener, bind, serve
+from postillon.net.networks import Networks
 from postillon.net.stream import Stream, connect
 from postillon.net.tls import ServerTls, client_context
 from postillon.protocols.scram import make_keys
 from postillon.seams import FindKind, Found
+from postillon.servers.smtp.lmtp import LmtpServer
 from postillon.servers.smtp.mx import MxServer
 from postillon.servers.smtp.session import SmtpSettings
 from postillon.servers.smtp.submission import SubmissionServer
@@ -102,6 +104,15 @@ class Office:
         self.messages.append(incoming)
         return Receipt(incoming.body.blob)
 
+    async def each(self, incoming: Incoming) -> list[Receipt | Refusal]:
+        """`fussy` will not have it."""
+        receipt = await self.message(incoming)
+        no = NotPermitted("We do not like it", status="5.7.1")
+        return [no if one.recipient.address.local == "fussy" else receipt for one in incoming.accepted]
+
+    async def retry(self, client: Client, option: str, node: str) -> int:
+        return 1 if "branch" in node else 0
+
     def confirm(self, incoming: Incoming) -> None:
         self.confirmed.append(incoming)
 
@@ -146,6 +157,8 @@ class OneAccount:
         return self.alice
 
     async def find(self, address: Address) -> Found:
+        if address.key in ("alice@example.org", "also.alice@example.org"):
+            return Found(FindKind.LOCAL, (AccountId(7),))
         return Found(FindKind.UNKNOWN)
 
     async def is_local_domain(self, domain: str) -> bool:
@@ -214,7 +227,7 @@ class House:
     async def visit(self, greeted: bool = True, local: str = "127.0.0.1") -> Peer:
         peer = Peer(await connect("127.0.0.1", self.listener.port, timeout_s=5, local_address=local))
         if greeted:
-            assert (await peer.reply()).startswith(f"220 {HOSTNAME} ESMTP")
+            assert (await peer.reply()).startswith((f"220 {HOSTNAME} ESMTP", f"220 {HOSTNAME} LMTP"))
         return peer
 
 
@@ -247,6 +260,24 @@ async def mx(tls: ServerTls | None = None, settings: SmtpSettings | None = None)
         session_id=lambda: "session1",
         tls=tls,
         settings=settings or SmtpSettings(HOSTNAME),
+    )
+    async with _house(server, office, OneAccount(), None) as house:
+        yield house
+
+
+@asynccontextmanager
+async def lmtp(
+    tls: ServerTls | None = None, settings: SmtpSettings | None = None, peers: Networks | None = None
+) -> AsyncIterator[House]:
+    office = Office()
+    server = LmtpServer(
+        path=office,
+        spool=office.spool,
+        clock=FixedClock(),
+        session_id=lambda: "session1",
+        tls=tls,
+        settings=settings or SmtpSettings(HOSTNAME),
+        peers=peers,
     )
     async with _house(server, office, OneAccount(), None) as house:
         yield house

@@ -12,13 +12,14 @@ from postillon.bus.local import LocalBus
 from postillon.model import errors
 from postillon.model.address import Address
 from postillon.model.envelope import Notify
+from postillon.net.networks import LOOPBACK, Networks
 from postillon.net.tls import ServerTls, client_context
 from postillon.protocols.smtp.server import SmtpLimits
 from postillon.servers.smtp.patience import Patience, PatienceSettings
 from postillon.servers.smtp.session import SmtpSettings, reply_to
 from tests.protocols.smtp.dialogue import Dialogue, agrees, dialogues
 
-from .house import HOSTNAME, Peer, mx, submission
+from .house import HOSTNAME, Peer, lmtp, mx, submission
 
 BEGIN = ("MAIL FROM:<a@client.example>", "RCPT TO:<b@example.org>")
 
@@ -33,11 +34,17 @@ async def take(peer: Peer, content: str = "Subject: x\r\n\r\nx") -> str:
     return (await peer.ask(f"{content}\r\n.")).strip()
 
 
-@pytest.mark.parametrize("dialogue", [each for each in dialogues() if "lmtp" not in each.settings], ids=lambda each: each.name)
+@pytest.mark.parametrize("dialogue", dialogues(), ids=lambda each: each.name)
 async def test_dialogue(dialogue: Dialogue, tls: ServerTls) -> None:
     patience = PatienceSettings(slow_down_s=0)
-    settings = SmtpSettings(HOSTNAME, limits=dialogue.limits, patience=patience, plaintext_login_allowed=True)
-    serving = submission(LocalBus(), tls, settings) if "submission" in dialogue.settings else mx(tls, settings)
+    trusted = Networks(LOOPBACK if "trusted" in dialogue.settings else ())
+    settings = SmtpSettings(
+        HOSTNAME, limits=dialogue.limits, patience=patience, plaintext_login_allowed=True, xclient=trusted, etrn=trusted
+    )
+    if "lmtp" in dialogue.settings:
+        serving = lmtp(tls, settings)
+    else:
+        serving = submission(LocalBus(), tls, settings) if "submission" in dialogue.settings else mx(tls, settings)
     async with serving as house:
         peer = await house.visit(greeted=False)
         assert agrees((await peer.reply()).encode() + b"\r\n", dialogue.greeting)
