@@ -56,6 +56,7 @@ from .filters import Parts, judge_settings, make_filters
 from .gate import make_blocklists, make_gate
 from .ports import MailPaths, Port, Session, proxies, smtp_ports
 from .resolver import make_resolver
+from .rules import make_fallbacks, make_relay_domains, make_rules
 from .sending import make_allowance, make_srs
 from .tls import chains
 
@@ -126,7 +127,7 @@ def compose(spec: Spec, data: Opened) -> Office:
         hostname=config.hostname,
         max_size=config.limits.message_size,
         remote_allowed=config.development is None or bool(config.dns.servers),
-        routed_domains=frozenset(config.sending.routes),
+        routed_domains=frozenset({*config.sending.routes, *config.relay_domains}),
         queue_lifetime_s=config.sending.lifetime,
     )
     keys = DkimKeys(data.layout.dkim)
@@ -159,6 +160,7 @@ def compose(spec: Spec, data: Opened) -> Office:
             signer=signer,
             allowance=allowance,
             outgoing=outgoing,
+            rules=make_rules(config),
         )
 
     transport = make_transport(config, data, resolver)
@@ -169,7 +171,7 @@ def compose(spec: Spec, data: Opened) -> Office:
 
     janitor = Janitor((data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune))
     data.store.space.on_pressed = janitor.press
-    receiver = _receiver(config, data, resolver, deliverer, flow, keys, listening)
+    receiver = _receiver(config, data, resolver, transport, deliverer, flow, keys, listening)
     office = Office(
         ports=_ports(
             config,
@@ -195,6 +197,7 @@ def _receiver(
     config: Config,
     data: Opened,
     resolver: Resolver,
+    transport: RelayTransport,
     deliverer: Deliverer,
     flow: FlowSettings,
     keys: DkimKeys,
@@ -226,6 +229,8 @@ def _receiver(
         bans=data.bans,
         gate=make_gate(config, data, resolver, lists) if has_dns else None,
         srs=make_srs(config, data),
+        rules=make_rules(config),
+        relay_domains=make_relay_domains(config, transport.ask, data.clock),
     )
 
 
@@ -323,6 +328,7 @@ def _queue(config: Config, data: Opened, reporter: Reporter, deliverer: Delivere
         clock=data.clock,
         schedule=_schedule(sending),
         schedules={domain: _schedule(sending, own) for domain, own in sending.destinations.items()},
+        fallbacks=make_fallbacks(sending),
     )
     # A destination that does not answer rests no longer than its mail would wait.
     concurrency = ConcurrencySettings(rest_s=min(ConcurrencySettings().rest_s, sending.first_wait))
@@ -357,9 +363,11 @@ def _rules(config: Config, data: Opened, resolver: Resolver, verified: ssl.SSLCo
 def make_transport(config: Config, data: Opened, resolver: Resolver) -> RelayTransport:
     development = config.development
     verified = client_context(verify=True, ca_file=development.trust or None if development else None)
+    relayed = {name: NextHop(one.host, one.port, one.tls) for name, one in config.relay_domains.items() if one.host}
     routes = Routes(
-        {domain: _next_hop(route) for domain, route in config.sending.routes.items()},
+        {**relayed, **{domain: _next_hop(route) for domain, route in config.sending.routes.items()}},
         _next_hop(config.sending.smarthost) if config.sending.smarthost else None,
+        {name: _next_hop(route) for name, route in config.sending.next_hops.items()},
     )
     return RelayTransport(
         settings=RelaySettings(

@@ -20,6 +20,7 @@ from ..model.address import AddressError, parse_domain
 from .addresses import server_address
 from .content import senseless_content
 from .lines import key_lines, line_of
+from .rules import senseless_hops, senseless_relay_domains, senseless_rules
 from .settings import CHOICES, SERVICES, Config, Destination, Sending, Size
 
 _HIDDEN = {"development"}
@@ -97,7 +98,7 @@ def _unknown(tree: dict[str, Any], kind: Any, where: tuple[str, ...]) -> list[Fo
 
 
 def _inside(kind: Any, where: tuple[str, ...], value: Any) -> list[tuple[Any, tuple[str, ...], Any]]:
-    """The dataclasses that *value* should hold: itself, the option of a union, or the values of a dict."""
+    """The dataclasses that *value* should hold: itself, the option of a union, or the values of a dict or list."""
     origin = typing.get_origin(kind)
     if dataclasses.is_dataclass(kind):
         return [(kind, where, value)]
@@ -109,6 +110,9 @@ def _inside(kind: Any, where: tuple[str, ...], value: Any) -> list[tuple[Any, tu
     if origin is dict and isinstance(value, dict):
         inner = typing.get_args(kind)[1]
         return [entry for key, item in value.items() for entry in _inside(inner, (*where, key), item)]
+    if origin is tuple and isinstance(value, list):
+        inner = typing.get_args(kind)[0]
+        return [entry for number, item in enumerate(value) for entry in _inside(inner, (*where, str(number)), item)]
     return []
 
 
@@ -161,6 +165,8 @@ def _bad_choices(tree: dict[str, Any]) -> list[Found]:
 def _matching(tree: Any, pattern: tuple[str, ...], where: tuple[str, ...]) -> list[tuple[tuple[str, ...], Any]]:
     if not pattern:
         return [(where, tree)]
+    if isinstance(tree, list):
+        tree = {str(number): item for number, item in enumerate(tree)}
     if not isinstance(tree, dict):
         return []
     keys = list(tree) if pattern[0] == "*" else [pattern[0]] if pattern[0] in tree else []
@@ -170,13 +176,17 @@ def _matching(tree: Any, pattern: tuple[str, ...], where: tuple[str, ...]) -> li
 def _senseless(tree: dict[str, Any]) -> list[Found]:
     """What has the right type and still cannot be meant."""
     config: Config = _convert(tree, Config)
-    return [
-        *_senseless_places(config),
-        *_senseless_network(config),
-        *_senseless_times(config),
-        *_senseless_filters(config),
-        *senseless_content(config),
-    ]
+    parts = (_senseless_places, _senseless_network, _senseless_times, _senseless_filters, senseless_content, _senseless_sending)
+    return [found for part in parts for found in part(config)]
+
+
+def _senseless_sending(config: Config) -> Iterator[Found]:
+    yield from senseless_hops(config.sending)
+    yield from senseless_rules(config.rules, config.sending)
+    yield from senseless_relay_domains(config.relay_domains)
+    for name in config.relay_domains:
+        if not _is_domain(name):
+            yield ("relay_domains", name), f"`{name}` is not a domain"
 
 
 def _senseless_places(config: Config) -> Iterator[Found]:

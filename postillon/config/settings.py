@@ -110,11 +110,57 @@ class Destination:
     first_wait: int | None = None
     longest_wait: int | None = None
     delay_report: int | None = None
+    fallback: str = ""
+    """The next hop that is used after so many failures, instead of `Sending.fallback`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One `[[rules]]`: conditions, all of which must hold, and what is then done. Patterns have `*` and `?`."""
+
+    name: str = ""
+    on: str = "both"
+    """`in` (from other servers), `out` (of our own accounts) or `both`."""
+    sender: tuple[str, ...] = ()
+    """Patterns of envelope senders; `<>` is the null sender."""
+    recipient: tuple[str, ...] = ()
+    header: dict[str, str] = field(default_factory=dict)
+    larger_than: Size | None = None
+    bcc: tuple[str, ...] = ()
+    hold: bool = False
+    sender_becomes: str = ""
+    recipient_becomes: str = ""
+    header_remove: tuple[str, ...] = ()
+    header_add: dict[str, str] = field(default_factory=dict)
+    via: str = ""
+    """The name of one of `sending.next_hops`."""
+    verp: bool = False
+    """Put each recipient into the envelope sender (VERP)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayDomain:
+    """A domain whose mail we take and hand on to its own server (backup MX)."""
+
+    host: str = ""
+    """Its server; empty: by its MX records, those better than ours."""
+    port: int = 25
+    tls: str = "opportunistic"
+    recipients: tuple[str, ...] = ()
+    """Who exists there, where we know; local parts or addresses."""
+    verify: str = "ask"
+    """`ask` its server while the sender waits (who it does not know is refused; when it is away all are taken), `list`: only
+    *recipients*, `any`: take all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
     smarthost: Route | None = None
+    next_hops: dict[str, Route] = field(default_factory=dict)
+    """By name, for rules (`via`) and `fallback`."""
+    fallback: str = ""
+    """The next hop, by name, for what could not be delivered otherwise in `fallback_after` attempts."""
+    fallback_after: int = 3
     routes: dict[str, Route] = field(default_factory=dict)
     """By domain; they come before the smarthost and the MX."""
     destinations: dict[str, Destination] = field(default_factory=dict)
@@ -289,6 +335,8 @@ class Config:
     tls: TlsFiles = TlsFiles()
     dns: Dns = Dns()
     sending: Sending = Sending()
+    rules: tuple[Rule, ...] = ()
+    relay_domains: dict[str, RelayDomain] = field(default_factory=dict)
     limits: Limits = Limits()
     imap: Imap = Imap()
     authentication: Authentication = Authentication()
@@ -310,6 +358,10 @@ CHOICES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("logging", "level"): ("debug", "info", "warning", "error"),
     ("sending", "smarthost", "tls"): ("none", "opportunistic", "required", "implicit"),
     ("sending", "routes", "*", "tls"): ("none", "opportunistic", "required", "implicit"),
+    ("sending", "next_hops", "*", "tls"): ("none", "opportunistic", "required", "implicit"),
+    ("rules", "*", "on"): ("in", "out", "both"),
+    ("relay_domains", "*", "tls"): ("none", "opportunistic", "required", "implicit"),
+    ("relay_domains", "*", "verify"): ("ask", "list", "any"),
     ("sending", "destinations", "*", "tls"): ("none", "opportunistic", "encrypted", "required"),
 }
 """The values a text setting may have; `*` is any name."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..log import Log
 from ..mailauth.srs import Srs, SrsError
 from ..message import dsn
 from ..message.octets import Octets
@@ -15,12 +16,15 @@ from ..model.envelope import Accepted, Envelope, Notify, Recipient
 from ..model.errors import NotPermitted
 from ..model.ids import AccountId, QueueId
 from ..model.plan import Enqueue, File, Plan
-from ..model.queue import Outcome, QueueEntry
+from ..model.queue import Outcome, QueueEntry, QueueState
 from ..model.queue import OutcomeKind as Kind
-from ..seams import Clock, Directory
+from ..seams import Clock, Directory, FindKind
 from ..storage.store import Rope, Store
 from .bounce import FILED, About, Reporter, wants_success
 from .plan import Fate, Fates
+from .rules import NO_ORDERS, Orders, verp
+
+log = Log("receive")
 
 LOCAL = "local"
 """The queue destination of copies that are filed here later."""
@@ -94,8 +98,14 @@ class Deliverer:
         fates: Fates,
         copies: Copies,
         sender_account: AccountId | None,
+        orders: Orders = NO_ORDERS,
     ) -> tuple[File | Enqueue, ...]:
         """One copy for each account however many recipients lead to it, one duty for each foreign recipient."""
+        held: dict[AccountId, str] = {}
+        if orders.rules:
+            accepted, fates = await self._with_copies(orders, accepted, fates)
+            held = _held(orders, accepted, fates)
+            fates = replace(fates, accounts={**fates.accounts, **dict.fromkeys(held, Fate.QUEUE)})
         filing = [(account, fate) for account, fate in fates.accounts.items() if fate in _ROLES]
         later = [account for account, fate in fates.accounts.items() if fate is Fate.QUEUE]
         later += [account for account, _ in filing[self._settings.copies_at_once :]]
@@ -103,13 +113,25 @@ class Deliverer:
             File(account, copies.of(account).encode(), copies.of(account).size, role=_ROLES[fate])
             for account, fate in filing[: self._settings.copies_at_once]
         ]
-        queued = await self._remote(envelope, accepted, fates, copies, sender_account)
-        if later:
-            wishes = {account: _wishes(one) for one in reversed(accepted) for account in one.accounts}
-            queued.append(
-                await self._local_later(envelope, {account: wishes[account] for account in later}, copies, sender_account)
-            )
+        queued = await self._remote(envelope, accepted, fates, copies, sender_account, orders)
+        wishes = {account: _wishes(one) for one in reversed(accepted) for account in one.accounts} if later else {}
+        for why in dict.fromkeys(held.get(account, "") for account in later):
+            group = {account: wishes[account] for account in later if held.get(account, "") == why}
+            queued.append(await self._local_later(envelope, group, copies, sender_account, why))
         return (*files, *queued)
+
+    async def _with_copies(self, orders: Orders, accepted: Sequence[Accepted], fates: Fates) -> tuple[Sequence[Accepted], Fates]:
+        """With those who get a copy by a rule, besides the recipients; one that leads nowhere is no reason to refuse mail."""
+        more = []
+        for address in orders.bcc:
+            found = await self._directory.find(address)
+            remote = (address,) if found.kind is FindKind.FOREIGN else found.remote
+            if not remote and not found.accounts:
+                log.warning("a rule copies to an address that does not exist", address=address)
+            recipient = replace(accepted[0].recipient, notify=frozenset({Notify.NEVER}))
+            more.append(Accepted(recipient, found.accounts, remote))
+        filed = {account: Fate.FILE for one in more for account in one.accounts}
+        return (*accepted, *more), replace(fates, accounts={**filed, **fates.accounts})
 
     async def reports(
         self, about: About, accepted: Sequence[Accepted], fates: Fates, items: Sequence[File | Enqueue]
@@ -135,29 +157,35 @@ class Deliverer:
         fates: Fates,
         copies: Copies,
         sender_account: AccountId | None,
+        orders: Orders,
     ) -> list[Enqueue]:
-        """A duty for each address elsewhere; those that are sent under one sender share a message."""
-        groups: dict[Address | None, list[Recipient]] = {}
+        """A duty for each address elsewhere; those that are sent under one sender, or held for one reason, share a message."""
+        groups: dict[tuple[Address | None, str], list[tuple[Recipient, str]]] = {}
         seen: set[str] = set()
         if fates.remote is Fate.DISCARD:
             return []
         rewrites = await self._rewrites(envelope, accepted)
         for one in accepted:
             for target in one.remote:
-                if target.key not in seen:
-                    seen.add(target.key)
-                    is_forward = rewrites and target != one.recipient.address
-                    sender = self._forwarder(envelope, one) if is_forward else envelope.sender
-                    groups.setdefault(sender, []).append(_handed_on(_wishes(one), target))
+                if target.key in seen:
+                    continue
+                seen.add(target.key)
+                known = (one.recipient.address, target)
+                sender = self._forwarder(envelope, one) if rewrites and target != known[0] else envelope.sender
+                if sender is not None and orders.rules and orders.has_verp(*known):
+                    sender = verp(sender, target)
+                destination = orders.destination(*known) or target.domain
+                groups.setdefault((sender, orders.held(*known)), []).append((_handed_on(_wishes(one), target), destination))
         return [
             self._enqueue(
                 replace(envelope, sender=sender),
-                tuple(found),
-                tuple(recipient.address.domain for recipient in found),
+                tuple(recipient for recipient, _ in found),
+                tuple(destination for _, destination in found),
                 copies.handed_on,
                 sender_account,
+                why,
             )
-            for sender, found in groups.items()
+            for (sender, why), found in groups.items()
         ]
 
     async def _rewrites(self, envelope: Envelope, accepted: Sequence[Accepted]) -> bool:
@@ -177,13 +205,13 @@ class Deliverer:
             return envelope.sender  # too long to be rewritten: some will take it all the same
 
     async def _local_later(
-        self, envelope: Envelope, wishes: Mapping[AccountId, Recipient], copies: Copies, sender_account: AccountId | None
+        self, envelope: Envelope, wishes: Mapping[AccountId, Recipient], copies: Copies, sender: AccountId | None, why: str
     ) -> Enqueue:
         names = [(await self._directory.account(account)).name for account in wishes]
         recipients = tuple(
             _handed_on(recipient, Address.parse(name)) for name, recipient in zip(names, wishes.values(), strict=True)
         )
-        return self._enqueue(envelope, recipients, (LOCAL,) * len(recipients), copies.filed, sender_account)
+        return self._enqueue(envelope, recipients, (LOCAL,) * len(recipients), copies.filed, sender, why)
 
     def _enqueue(
         self,
@@ -192,7 +220,9 @@ class Deliverer:
         destinations: tuple[str, ...],
         octets: Octets,
         account: AccountId | None,
+        why: str = "",
     ) -> Enqueue:
+        """*why* it is held, if it is."""
         now = self._clock.now()
         return Enqueue(
             queue_id=QueueId(self._store.new_ids(1)[0]),
@@ -202,6 +232,8 @@ class Deliverer:
             account=account,
             due=now,
             expires=now + self._settings.queue_lifetime_s,
+            state=QueueState.HELD if why else QueueState.WAITING,
+            answer=why,
         )
 
     # --- for the queue's worker ------------------------------------------------------------------------------------
@@ -216,6 +248,16 @@ class Deliverer:
         report = await self._reporter.filed(entry) if self._reporter is not None else None
         await self._store.file_queued(entry, found.accounts[0], await asyncio.to_thread(prepare, data, entry.blob_size), report)
         return FILED
+
+
+def _held(orders: Orders, accepted: Sequence[Accepted], fates: Fates) -> dict[AccountId, str]:
+    """The accounts whose copies are held, with the reason. What is junk is not worth it."""
+    found = {}
+    for one in accepted:
+        why = orders.held(one.recipient.address)
+        if why:
+            found.update({account: why for account in one.accounts if fates.accounts.get(account) is Fate.FILE})
+    return found
 
 
 def _is_expanded(one: Accepted) -> bool:

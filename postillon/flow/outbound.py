@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..log import Log
 from ..message.octets import Octets
@@ -35,6 +35,27 @@ DeliverLocal = Callable[[QueueEntry], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
+class Fallbacks:
+    """Where mail goes that could not be delivered in *after* attempts."""
+
+    after: int = 3
+    everywhere: str = ""
+    """A destination of the queue; empty: nowhere else."""
+    domains: Mapping[str, str] = field(default_factory=dict)
+    """For these domains another one."""
+
+    def of(self, destination: str) -> str:
+        """Where mail to *destination* goes then; empty: on as before."""
+        if destination == LOCAL or destination.startswith(VIA):
+            return ""
+        return self.domains.get(destination, self.everywhere)
+
+    def attempts_to(self, destination: str) -> int | None:
+        """How many attempts that takes; None: it never goes elsewhere."""
+        return self.after if self.of(destination) else None
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """What the queue is to be told about one entry."""
 
@@ -45,6 +66,8 @@ class Settlement:
     report: Plan | None = None
     """Committed together with the settlement. One for all recipients of an attempt with the same fate, with the first of them."""
     delay_reported: bool = False
+    destination: str = ""
+    """Where it goes from now on, if that is another place than before."""
     is_settled: bool = False
     """A local copy: filing it has settled the entry in the same transaction."""
 
@@ -123,6 +146,7 @@ class Outbound:
         clock: Clock,
         schedule: RetrySchedule | None = None,
         schedules: Mapping[str, RetrySchedule] | None = None,
+        fallbacks: Fallbacks | None = None,
     ) -> None:
         """*schedules*: by the recipient's domain, where it is not *schedule*."""
         self._reads = Reads(store)
@@ -132,6 +156,7 @@ class Outbound:
         self._clock = clock
         self._schedule = schedule or RetrySchedule()
         self._schedules = schedules or {}
+        self.fallbacks = fallbacks or Fallbacks()
 
     async def attempt(self, entries: Sequence[QueueEntry]) -> list[Outcome]:
         """Try once: exactly one outcome for each entry, in order. Nothing but a cancellation is raised."""
@@ -210,6 +235,9 @@ class Outbound:
             is_filed = entry.destination == LOCAL and outcome.kind is OutcomeKind.DELIVERED
             return Settlement(entry, outcome, None, is_settled=is_filed)
         schedule = self._schedule_of(entry)
+        elsewhere = self.fallbacks.of(entry.destination)
+        if elsewhere and entry.attempts + 1 >= self.fallbacks.after:
+            return Settlement(entry, outcome, now, delay_reported=entry.delay_reported, destination=elsewhere)
         again = next_try(entry.attempts + 1, entry.expires, now, schedule)
         if again is None:
             return Settlement(entry, _expired(outcome), None)

@@ -28,6 +28,8 @@ from .gate import Gate
 from .judge import judge_sender
 from .judgement import UNJUDGED, Judge, Judgement
 from .plan import Fates, decide_all
+from .relay_domains import RelayDomains
+from .rules import IN, NO_ORDERS, Orders, Rules
 
 log = Log("receive")
 
@@ -50,8 +52,12 @@ class Receiver:
         bans: Bans | None = None,
         gate: Gate | None = None,
         srs: Srs | None = None,
+        rules: Rules | None = None,
+        relay_domains: RelayDomains | None = None,
     ) -> None:
+        self._relay_domains = relay_domains
         self._srs = srs
+        self._rules = rules or Rules()
         self._store = store
         self._directory = directory
         self._resolver = resolver
@@ -87,7 +93,11 @@ class Receiver:
         elif self._srs is not None and is_srs(recipient.address):
             return await self._way_back(self._srs, envelope, recipient)
         else:
+            recipient = self._rules.recipient(IN, envelope.sender, recipient)
             found = await self._directory.find(recipient.address)
+            domains = self._relay_domains
+            if found.kind is FindKind.FOREIGN and domains is not None and await domains.takes(recipient.address):
+                return Accepted(recipient, remote=(recipient.address,))
         if self._bans is not None and found.kind is not FindKind.LOCAL:
             self._bans.note(client.address, Offence.RELAY if found.kind is FindKind.FOREIGN else Offence.UNKNOWN)
         if found.kind is FindKind.FOREIGN:
@@ -148,10 +158,11 @@ class Receiver:
     async def _take(self, incoming: Incoming, header: bytes, judged: Judgement, key: bytes, started: float) -> Receipt:
         """Plan and commit what is judged. Raises Refusal."""
         fates = self._decide(incoming, judged)
-        copies = await self._copies(incoming, header, judged)
-        items = await self._deliverer.items(
-            accept.with_tls_wish(incoming.envelope, header), incoming.accepted, fates, copies, None
-        )
+        orders = self._orders(incoming, header)
+        judged = _edited(judged, header, orders)
+        envelope = orders.envelope(accept.with_tls_wish(incoming.envelope, header))
+        copies = await self._copies(incoming, envelope, header, judged)
+        items = await self._deliverer.items(envelope, incoming.accepted, fates, copies, None, orders)
         prepared = await accept.prepared(incoming.body, judged.filed_header, len(header))
         plan = Plan(
             body=incoming.body,
@@ -166,7 +177,13 @@ class Receiver:
         note_accepted(incoming, receipt, started)
         return receipt
 
-    async def _copies(self, incoming: Incoming, header: bytes, judged: Judgement) -> Copies:
+    def _orders(self, incoming: Incoming, header: bytes) -> Orders:
+        if not self._rules.rules:
+            return NO_ORDERS
+        addresses = [recipient.address for recipient in incoming.envelope.recipients]
+        return self._rules.orders(IN, incoming.envelope.sender, addresses, header, incoming.body.size)
+
+    async def _copies(self, incoming: Incoming, envelope: Envelope, header: bytes, judged: Judgement) -> Copies:
         """The ropes: our fields in front, then the octets received without the fields that must not go in."""
         trace = judged.results_field + received_field(incoming, self._settings.hostname)
 
@@ -177,7 +194,7 @@ class Receiver:
         handed_on, filed = rope(judged.header).with_prefix(trace), rope(judged.filed_header)
         if self._judge is not None and any(one.remote for one in incoming.accepted):
             handed_on = handed_on.with_prefix(await self._judge.seal(incoming, header, judged))
-        path = return_path(incoming.envelope.sender)
+        path = return_path(envelope.sender)
         personal = {account: filed.with_prefix(path + trace + fields) for account, fields in judged.personal_fields.items()}
         return Copies(filed.with_prefix(path + trace + judged.spam_fields), handed_on, personal)
 
@@ -212,6 +229,15 @@ def _refusal(one: Accepted, judged: Judgement) -> Refusal | None:
     except Refusal as refusal:
         return refusal
     return None
+
+
+def _edited(judged: Judgement, header: bytes, orders: Orders) -> Judgement:
+    """*judged* with the headers as the rules want them."""
+    handed_on, filed = judged.header or header, judged.filed_header or header
+    after, filed_after = orders.header(handed_on), orders.header(filed)
+    if after is handed_on and filed_after is filed:
+        return judged
+    return replace(judged, header=after, filed_header=filed_after)
 
 
 def check_local(found: Found, recipient: Recipient, size: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ..message.incoming import Incoming
 from ..message.octets import Octets
@@ -24,6 +25,7 @@ from .deliver import Copies, Deliverer, FlowSettings
 from .outgoing import Outgoing
 from .plan import filed_everywhere
 from .receive import about, check_local, discarded, note_accepted, received_field
+from .rules import NO_ORDERS, OUT, Orders, Rules
 from .sign import Signer
 
 
@@ -42,7 +44,9 @@ class Submitter:
         signer: Signer | None = None,
         allowance: Allowance | None = None,
         outgoing: Outgoing | None = None,
+        rules: Rules | None = None,
     ) -> None:
+        self._rules = rules or Rules()
         self._store = store
         self._directory = directory
         self._deliverer = deliverer
@@ -67,6 +71,7 @@ class Submitter:
             found = await self._directory.postmaster()
             account = await self._local_account(found.accounts)
             return Accepted(Recipient(Address.parse(account.name)), found.accounts, found.remote)
+        recipient = self._rules.recipient(OUT, envelope.sender, recipient)
         found = await self._directory.find(recipient.address)
         if found.kind is FindKind.FOREIGN:
             self._settings.check_remote([recipient.address])
@@ -91,18 +96,20 @@ class Submitter:
             incoming, edited = await self._outgoing.check(incoming, received, edited)
             if not incoming.accepted:
                 return discarded(incoming)
+        orders = self._orders(incoming, edited.header)
+        edited = replace(edited, header=orders.header(edited.header))
+        envelope = orders.envelope(accept.with_tls_wish(incoming.envelope, edited.header))
         fates = filed_everywhere(incoming.accepted)
         # What stands in the blob from the body on is the message's; its header is ours, written out in the rope.
         completed = Octets.of(edited.header, (edited.body_start, incoming.body.size))
         handed_on = completed.with_prefix(received_field(incoming, self._settings.hostname))
-        filed = handed_on.with_prefix(return_path(incoming.envelope.sender))
-        if self._signer is not None and any(one.remote for one in incoming.accepted):
+        filed = handed_on.with_prefix(return_path(envelope.sender))
+        if self._signer is not None and (orders.bcc or any(one.remote for one in incoming.accepted)):
             handed_on = handed_on.with_prefix(
                 await self._signer.fields(edited.header, incoming.body, edited.body_start, incoming.at)
             )
         copies = Copies(filed, handed_on)
-        envelope = accept.with_tls_wish(incoming.envelope, edited.header)
-        items = await self._deliverer.items(envelope, incoming.accepted, fates, copies, client.account)
+        items = await self._deliverer.items(envelope, incoming.accepted, fates, copies, client.account, orders)
         prepared = await accept.prepared(incoming.body, edited.header, edited.body_start)
         plan = Plan(
             body=incoming.body,
@@ -117,6 +124,12 @@ class Submitter:
         receipt = await self._commit(plan)
         note_accepted(incoming, receipt, started)
         return receipt
+
+    def _orders(self, incoming: Incoming, header: bytes) -> Orders:
+        if not self._rules.rules:
+            return NO_ORDERS
+        addresses = [recipient.address for recipient in incoming.envelope.recipients]
+        return self._rules.orders(OUT, incoming.envelope.sender, addresses, header, incoming.body.size)
 
     async def _commit(self, plan: Plan) -> Receipt:
         """Accept it within what its account may send. Raises Refusal."""

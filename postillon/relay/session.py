@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 from typing import Protocol
 
-from ..model.envelope import Envelope
+from ..model.envelope import Envelope, Recipient
 from ..model.queue import Outcome, OutcomeKind
 from ..protocols.smtp import client as smtp
 from ..protocols.smtp.reply import Reply
@@ -73,6 +73,20 @@ class Session:
         if self._talk.offered.dsn and any(recipient.notify for recipient in envelope.recipients):
             return {position: replace(outcome, confirms=True) for position, outcome in outcomes.items()}
         return outcomes
+
+    async def ask(self, recipient: Recipient) -> Outcome:
+        """What it says to *recipient* for a report (null sender); no message follows. Raises Trouble."""
+        offered, wait = self._talk.offered, self._talk.timeouts.command_s
+        self.sent += 1
+        if self._dirty:
+            await self._talk.ask(smtp.RSET, wait)
+        self._dirty = True
+        smtputf8 = offered.smtputf8 and not recipient.address.is_ascii
+        sender = smtp.mail(Envelope(None), offered, size=0, eightbit=False, smtputf8=smtputf8)
+        reply = await self._talk.ask(sender, wait)
+        if reply.kind != 2:
+            return _no(reply, self._remote)
+        return of_reply(await self._talk.ask(smtp.rcpt(recipient, offered), wait), self._remote)
 
     async def _unfit(self, envelope: Envelope, source: Source, first: bytes) -> dict[int, Outcome]:
         """Recipients that this hop cannot serve, known before a word is said."""

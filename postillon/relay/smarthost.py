@@ -16,6 +16,15 @@ VIA = "via:"
 """How a destination begins that an administrator chose for what waits: `via:HOST:PORT`."""
 
 
+NAMED = "hop="
+"""How the host of such a destination begins that names one of the configured next hops."""
+
+
+def via_named(name: str) -> str:
+    """The destination for what shall go by the configured next hop *name*."""
+    return f"{VIA}{NAMED}{name}:0"
+
+
 def via(host: str, port: int) -> str:
     """The destination for what shall go by this next hop."""
     return f"{VIA}[{host}]:{port}" if ":" in host else f"{VIA}{host}:{port}"
@@ -35,6 +44,14 @@ class Routes:
 
     domains: Mapping[str, NextHop] = field(default_factory=dict)
     smarthost: NextHop | None = None
+    named: Mapping[str, NextHop] = field(default_factory=dict)
+
+    def chosen(self, destination: str) -> NextHop | None:
+        """The next hop of a destination that was chosen (VIA); None: it is a domain, or its name is configured no more."""
+        hop = hop_of(destination)
+        if hop is None or not hop.host.startswith(NAMED):
+            return hop
+        return self.named.get(hop.host.removeprefix(NAMED))
 
     def to(self, domain: str) -> NextHop | None:
         """The fixed next hop of *domain*, or None: ask DNS."""

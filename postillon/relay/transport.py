@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ..log import Log
-from ..model.envelope import Envelope
+from ..model.address import Address
+from ..model.envelope import Envelope, Recipient
 from ..model.queue import NextHop, Outcome, OutcomeKind
 from ..seams import Resolver
 from .conversation import Trouble
@@ -22,7 +23,7 @@ from .outcome import Undeliverable, deferred
 from .pool import Pool
 from .probe import Prober
 from .session import Session, Source
-from .smarthost import Routes, hop_of, route_hops
+from .smarthost import Routes, route_hops
 from .tls_policy import ClientContexts, TlsRules, TlsWish
 
 log = Log("relay")
@@ -57,7 +58,7 @@ class RelayTransport:
 
     def next_hop(self, domain: str) -> str:
         """A name for where mail for *domain* goes first: equal names share connections, and an attempt. Asks nobody."""
-        route = hop_of(domain) or self._routes().to(domain)
+        route = self._routes().chosen(domain) or self._routes().to(domain)
         return domain if route is None else f"{route.host}:{route.port}"
 
     async def attempt(self, envelope: Envelope, octets: Source, destination: str = "") -> dict[int, Outcome]:
@@ -65,7 +66,7 @@ class RelayTransport:
 
         *destination*: where an administrator sends them (see `smarthost.via`), whatever their domains are.
         """
-        route = hop_of(destination)
+        route = self._routes().chosen(destination)
         outcomes: dict[int, Outcome] = {}
         hops: dict[str, list[int]] = {}
         for position, recipient in enumerate(envelope.recipients):
@@ -77,6 +78,39 @@ class RelayTransport:
                 found = await self._one_hop(_only(envelope, part), octets, route)
                 outcomes.update((part[i], outcome) for i, outcome in found.items())
         return outcomes
+
+    async def ask(self, recipient: Address) -> Outcome:
+        """What the server of *recipient* says to it, without a message."""
+        envelope = Envelope(None, (Recipient(recipient),))
+        try:
+            hops = await self._hops(envelope, None)
+        except Undeliverable as error:
+            return error.outcome
+        worst = deferred("4.4.1", "no host could be asked")
+        for hop in self._best_first(hops):
+            for fresh in (False, True):
+                try:
+                    return await self._asked(hop, envelope.recipients[0], fresh=fresh)
+                except Trouble as trouble:
+                    worst = trouble.outcome
+                    if not trouble.is_stale:
+                        break
+        return worst
+
+    async def _asked(self, hop: Hop, recipient: Recipient, *, fresh: bool) -> Outcome:
+        """Raises Trouble; a stale one if a kept connection turned out to be closed."""
+        session = await self._pool.take(hop, fresh=fresh)
+        try:
+            outcome = await session.ask(recipient)
+        except Trouble as trouble:
+            session.abort()
+            trouble.is_stale = session.sent > 1
+            raise
+        except BaseException:
+            session.abort()
+            raise
+        self._pool.put(session)
+        return outcome
 
     async def _one_hop(self, envelope: Envelope, octets: Source, route: NextHop | None) -> dict[int, Outcome]:
         """Recipients with one next hop: ask its hosts in turn until each recipient has its outcome."""

@@ -36,7 +36,15 @@ class Queue(Protocol):
     ) -> list[QueueEntry]: ...
     async def renew(self, entries: Sequence[QueueEntry], until: int) -> int: ...
     async def release(self, entry: QueueEntry, due: int) -> bool: ...
-    async def put_off(self, destination: str, answer: str, waits: Sequence[int], delay_report_s: int, limit: int) -> int: ...
+    async def put_off(
+        self,
+        destination: str,
+        answer: str,
+        waits: Sequence[int],
+        delay_report_s: int,
+        limit: int,
+        attempts: int | None = None,
+    ) -> int: ...
     async def settle(
         self,
         entry: QueueEntry,
@@ -44,6 +52,7 @@ class Queue(Protocol):
         answer: str = "",
         next_try: int | None = None,
         delay_reported: bool = False,
+        destination: str = "",
         report: Plan | None = None,
         record: Record | None = None,
     ) -> bool: ...
@@ -202,7 +211,8 @@ class QueueWorker:
     async def _put_off_one(self, name: str, trouble: Outcome) -> int:
         schedule = self._outbound.schedule_of(name)
         answer = f"{trouble.status} {trouble.text}"
-        return await self._store.put_off(name, answer, waits(schedule), schedule.delay_report_s, self._settings.put_off)
+        attempts = self._outbound.fallbacks.attempts_to(name)
+        return await self._store.put_off(name, answer, waits(schedule), schedule.delay_report_s, self._settings.put_off, attempts)
 
     def _full(self) -> _Full:
         return _Full(self._key, {key for key, destination in self._destinations.items() if destination.is_full})
@@ -318,6 +328,7 @@ class QueueWorker:
                     answer=f"{outcome.status} {outcome.text}",
                     next_try=settlement.next_try,
                     delay_reported=settlement.delay_reported,
+                    destination=settlement.destination,
                     report=settlement.report,
                     record=record,
                 )

@@ -106,3 +106,67 @@ def test_whom_we_trust_is_told_by_networks():
     assert mistake.line == 4 and "no service 'smpt'" in mistake.text
     (mistake,) = mistakes(GOOD + "[listen]\nproxy = 2525\n")
     assert mistake.line == 4 and "nobody could connect" in mistake.text
+
+
+RULES = (
+    GOOD
+    + """
+[sending.next_hops.gate]
+host = "10.0.0.1"
+
+[[rules]]
+name = "archive"
+bcc = ["archive@example.org"]
+
+[[rules]]
+on = "out"
+header = { "Subject" = "*" }
+via = "gate"
+"""
+)
+
+
+def test_rules_are_read_in_their_order():
+    config = parse(RULES)
+    assert [(rule.name, rule.on, rule.via) for rule in config.rules] == [("archive", "both", ""), ("", "out", "gate")]
+
+
+@pytest.mark.parametrize(
+    ("line", "number", "words"),
+    [
+        ('via = "gait"', 14, "there is no `sending.next_hops.gait`; known: gate"),
+        ('sender_becomes = "nobody"', 14, "'nobody' is not an address"),
+        ('recipient_becomes = "*@x.test"', 14, "`recipient_becomes` is done before header and size are known"),
+        ('header_add = { "Two Words" = "x" }', 14, "'Two Words' is not the name of a header field"),
+        ('header_remove = ["DKIM-Signature"]', 14, "DKIM-Signature is not for rules to change"),
+        ('on = "sideways"', 12, "'sideways' is none of in, out, both"),
+        ("hold = 1", 14, "rules.1.hold"),
+        ("holt = true", 14, "unknown setting `rules.1.holt`; did you mean `hold`?"),
+        ("", 11, "it does nothing"),
+    ],
+)
+def test_what_is_wrong_with_a_rule_is_told_by_its_line(line: str, number: int, words: str):
+    text = RULES.replace('on = "out"', line) if line.startswith("on") else RULES.replace('via = "gate"', line)
+    found = mistakes(text)
+    assert any(mistake.line == number and words in mistake.text for mistake in found), found
+
+
+def test_relay_domains_and_fallbacks_must_make_sense():
+    text = (
+        GOOD
+        + """
+[sending]
+fallback = "gate"
+
+[relay_domains."a.example"]
+verify = "list"
+
+[relay_domains."b c"]
+
+[relay_domains."d.example"]
+recipients = ["@"]
+verify = "maybe"
+"""
+    )
+    assert [mistake.line for mistake in mistakes(text)] == [14]
+    assert [mistake.line for mistake in mistakes(text.replace("maybe", "ask"))] == [5, 7, 10, 13]

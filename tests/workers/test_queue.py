@@ -13,7 +13,7 @@ import pytest
 
 from postillon.bus.local import LocalBus
 from postillon.flow.bounce import Reporter
-from postillon.flow.outbound import Outbound
+from postillon.flow.outbound import Fallbacks, Outbound
 from postillon.flow.retry import RetrySchedule
 from postillon.model.account import SERVER
 from postillon.model.address import Address
@@ -56,8 +56,8 @@ class Post:
     def next_hop(self, domain: str) -> str:
         return self.hops.get(domain, domain)
 
-    async def attempt(self, envelope: Envelope, octets: Any) -> dict[int, Outcome]:
-        domain = envelope.recipients[0].address.domain
+    async def attempt(self, envelope: Envelope, octets: Any, destination: str = "") -> dict[int, Outcome]:
+        domain = destination or envelope.recipients[0].address.domain
         names = tuple(str(recipient.address) for recipient in envelope.recipients)
         self.attempts.append(names)
         self.running[domain] += 1
@@ -124,7 +124,14 @@ class Filing:
 
 @asynccontextmanager
 async def working(
-    office: Office, post: Post, *, settings: QueueSettings | None = None, store: Any = None, grace_s: float = 3, **more: Any
+    office: Office,
+    post: Post,
+    *,
+    settings: QueueSettings | None = None,
+    store: Any = None,
+    grace_s: float = 3,
+    fallbacks: Fallbacks | None = None,
+    **more: Any,
 ) -> AsyncIterator[QueueWorker]:
     bus = LocalBus()
     office.wakes.topics = _Forward(bus)  # type: ignore[assignment]
@@ -142,6 +149,7 @@ async def working(
         reporter=reporter,
         clock=office.clock,
         schedule=RetrySchedule(),
+        fallbacks=fallbacks,
     )
     settings = replace(settings or QueueSettings(), pause_s=0.001, again_s=0.05)
     worker = QueueWorker(
@@ -493,3 +501,22 @@ async def test_what_is_due_again_soon_does_not_wait_for_the_next_look(office: Of
         await until(lambda: len(post.attempts) == 1 and not worker.attempts)
         office.clock.at += 1
         await until(lambda: len(post.attempts) == 2)
+
+
+async def test_what_fails_again_and_again_goes_by_the_other_next_hop(office: Office):
+    """Also while the destination rests, in which nobody tries it for long."""
+    post = Post(outcomes={"dead.test": NOBODY, "never.test": NOBODY})
+    fallbacks = Fallbacks(3, "via:hop=gate:0", {"never.test": ""})
+    for n in range(8):
+        await enqueue(office, f"u{n}@dead.test")
+    await enqueue(office, "x@never.test")
+    settings = QueueSettings(concurrency=ConcurrencySettings(rest_s=600), put_off_s=0.001)
+    async with working(office, post, settings=settings, fallbacks=fallbacks) as worker:
+        async with asyncio.timeout(20):
+            while sum(post.delivered.values()) < 8:
+                office.clock.at += 3600
+                worker._nudge.set()
+                await asyncio.sleep(0.01)
+    assert set(post.delivered) == {f"u{n}@dead.test" for n in range(8)} and max(post.delivered.values()) == 1
+    (left,) = await office.store.queue_views()
+    assert (left.recipient, left.destination) == ("x@never.test", "never.test") and left.attempts >= 3

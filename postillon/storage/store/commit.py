@@ -100,15 +100,14 @@ def reported(report: Plan, now: int) -> Record:
 
 def queueing(plan: Plan, now: int) -> list[Record]:
     """The records of what *plan* puts into the queue."""
-    return [
-        Record(
-            Stage.QUEUED,
-            now,
-            {"queue": f"{item.queue_id:x}", "recipients": [str(one.address) for one in item.envelope.recipients]},
-        )
-        for item in plan.items
-        if isinstance(item, Enqueue)
-    ]
+    found = []
+    for item in plan.items:
+        if isinstance(item, Enqueue):
+            recipients = [str(one.address) for one in item.envelope.recipients]
+            found.append(Record(Stage.QUEUED, now, {"queue": f"{item.queue_id:x}", "recipients": recipients}))
+            if item.answer:
+                found.append(Record(Stage.HELD, now, {"queue": f"{item.queue_id:x}", "why": item.answer}))
+    return found
 
 
 def filing(filed: Filed, now: int) -> Record:

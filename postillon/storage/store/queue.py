@@ -175,15 +175,21 @@ def renew(tx: Tx, entries: Sequence[QueueEntry], until: int) -> int:
     )
 
 
-def reschedule(tx: Tx, entry: QueueEntry, due: int, answer: str, delay_reported: bool) -> bool:
-    """The attempt was deferred: try again at *due*. False: the lease was lost and nothing was changed."""
+def reschedule(tx: Tx, entry: QueueEntry, due: int, answer: str, delay_reported: bool, destination: str = "") -> bool:
+    """The attempt was deferred: try again at *due*, by *destination* if one is given. False: the lease was lost, no change."""
+    place = destination or entry.destination
+    if destination:
+        tx.wake(QUEUE_TOPIC)  # its lane may be another worker's
     return bool(
         tx.run(
-            "UPDATE queue_recipient SET due = ?, owner = 0, attempts = attempts + 1, answer = ?, delay_reported = ?"
+            "UPDATE queue_recipient SET due = ?, owner = 0, attempts = attempts + 1, answer = ?, delay_reported = ?,"
+            " destination = ?, lane = ?"
             " WHERE queue_id = ? AND number = ? AND owner = ? AND epoch = ?",
             due,
             answer.encode(),
             int(delay_reported),
+            place.encode(),
+            lane_of(place),
             entry.queue_id,
             entry.number,
             entry.owner,
@@ -206,20 +212,30 @@ def release(tx: Tx, entry: QueueEntry, due: int) -> bool:
     )
 
 
-def put_off(tx: Tx, destination: str, now: int, answer: str, waits: Sequence[int], delay_report_s: int, limit: int) -> int:
+def put_off(
+    tx: Tx,
+    destination: str,
+    now: int,
+    answer: str,
+    waits: Sequence[int],
+    delay_report_s: int,
+    limit: int,
+    attempts: int | None = None,
+) -> int:
     """As if each due row of a destination that is known not to answer had been tried and deferred, in one statement; how many.
 
     *waits*: seconds to wait by the attempts made before, the last one for all beyond. Rows that would expire or have to be
-    reported as delayed by then are left to an attempt of their own.
+    reported as delayed by then are left to an attempt of their own, and so are those whose last one of *attempts* it would be.
     """
     cases = " ".join(f"WHEN r.attempts = {made} THEN {int(wait)}" for made, wait in enumerate(waits[:-1]))
     wait = f"(CASE {cases} ELSE {int(waits[-1])} END)" if cases else str(int(waits[-1]))
     silent = "0 = 0" if not delay_report_s else "(r.delay_reported = 1 OR m.made_at + ? > ? + " + wait + ")"
+    fewer = "" if attempts is None else f" AND r.attempts < {int(attempts) - 1}"
     return tx.run(
         f"UPDATE queue_recipient SET due = ? + {wait.replace('r.', '')}, attempts = attempts + 1, answer = ?"
         " WHERE (queue_id, number) IN (SELECT r.queue_id, r.number FROM queue_recipient r"
         " JOIN queue_message m ON m.queue_id = r.queue_id"
-        f" WHERE r.lane = ? AND r.state = 0 AND r.destination = ? AND r.due <= ? AND m.expires >= ? + {wait} AND {silent}"
+        f" WHERE r.lane = ? AND r.state = 0 AND r.destination = ? AND r.due <= ? AND m.expires >= ? + {wait} AND {silent}{fewer}"
         " ORDER BY r.due LIMIT ?)",
         now,
         answer.encode(),

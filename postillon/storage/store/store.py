@@ -686,13 +686,26 @@ class Store:
         """Give a lease back without counting an attempt."""
         return await self._write(lambda tx: queue.release(tx, entry, due))
 
-    async def put_off(self, destination: str, answer: str, waits: Sequence[int], delay_report_s: int, limit: int) -> int:
-        """Defer what is due to a destination that does not answer, without an attempt for each: *limit* at most; how many."""
+    async def put_off(
+        self,
+        destination: str,
+        answer: str,
+        waits: Sequence[int],
+        delay_report_s: int,
+        limit: int,
+        attempts: int | None = None,
+    ) -> int:
+        """Defer what is due to a destination that does not answer, without an attempt for each: *limit* at most; how many.
+
+        *attempts*: those whose last one of so many it would be have it.
+        """
         now = self._clock.now()
         lanes = self._lanes
         if queue.lane_of(destination) not in lanes:
             return 0
-        return await self._write(lambda tx: queue.put_off(tx, destination, now, answer, waits, delay_report_s, limit), heavy=True)
+        return await self._write(
+            lambda tx: queue.put_off(tx, destination, now, answer, waits, delay_report_s, limit, attempts), heavy=True
+        )
 
     async def settle(
         self,
@@ -701,10 +714,12 @@ class Store:
         answer: str = "",
         next_try: int | None = None,
         delay_reported: bool = False,
+        destination: str = "",
         report: Plan | None = None,
         record: Record | None = None,
     ) -> bool:
-        """The attempt is over: due again at *next_try*, or done with None. *report* and *record* are committed along with it.
+        """The attempt is over: due again at *next_try* (by *destination*, if given), or done with None. *report* and *record* are
+        committed along with it.
 
         False: the lease had been lost, nothing was changed and no report was made.
         """
@@ -718,7 +733,7 @@ class Store:
             if next_try is None:
                 ours = queue.finish(tx, entry, now)
             else:
-                ours = queue.reschedule(tx, entry, next_try, answer, delay_reported)
+                ours = queue.reschedule(tx, entry, next_try, answer, delay_reported, destination)
             if ours and written is not None:
                 records.record(tx, entry.blob, *written)
             if ours and report is not None:
