@@ -24,6 +24,7 @@ from ..seams import QUEUE_TOPIC
 from ..storage.db.check import quick_check
 from ..storage.store import Chosen
 from . import imap as imap
+from . import judging as judging
 from . import probing as probing
 from . import protection as protection
 from . import sending as sending

@@ -19,6 +19,7 @@ from ..admin.tools import Tools
 from ..config import Config, Destination, Sending
 from ..config import Route as RouteSettings
 from ..directory.bans import Bans
+from ..filters.known import Acquaintance
 from ..filters.milters import Milters
 from ..flow.allowance import Allowance
 from ..flow.authenticate import AuthenticationSettings, Authenticator
@@ -48,11 +49,12 @@ from ..supervisor.sockets import resolve
 from ..workers.concurrency import ConcurrencySettings
 from ..workers.indexer import Indexer
 from ..workers.janitor import Janitor
+from ..workers.learner import Learner, LearnerSettings
 from ..workers.queue import QueueSettings, QueueWorker
 from .content import Heard, make_milters, make_outgoing
 from .data import Opened
 from .dkim import DkimKeys
-from .filters import Parts, judge_settings, make_filters
+from .filters import Parts, choices_by, judge_settings, make_filters
 from .gate import make_blocklists, make_gate
 from .ports import MailPaths, Port, Session, proxies, smtp_ports
 from .resolver import make_resolver
@@ -75,6 +77,7 @@ class Office:
         queue: QueueWorker,
         janitor: Janitor,
         indexer: Indexer | None,
+        learner: Learner,
         transport: RelayTransport,
         limits: ConnectionLimits,
         bans: Bans,
@@ -82,6 +85,7 @@ class Office:
         self.queue = queue
         self.janitor = janitor
         self.indexer = indexer
+        self.learner = learner
         self._ports = ports
         self._unix = unix
         self._transport = transport
@@ -161,6 +165,7 @@ def compose(spec: Spec, data: Opened) -> Office:
             allowance=allowance,
             outgoing=outgoing,
             rules=make_rules(config),
+            notebook=data.notebook,
         )
 
     transport = make_transport(config, data, resolver)
@@ -186,6 +191,14 @@ def compose(spec: Spec, data: Opened) -> Office:
         queue=queue,
         janitor=janitor,
         indexer=Indexer(data.store, data.index) if spec.slot == 0 else None,  # one for all workers
+        learner=Learner(
+            store=data.store,
+            knowledge=data.knowledge,
+            notebook=data.notebook,
+            clock=data.clock,
+            learns=spec.slot == 0,
+            settings=LearnerSettings(hostname=config.hostname),
+        ),
         transport=transport,
         limits=_limits(config, spec.workers),
         bans=data.bans,
@@ -212,11 +225,14 @@ def _receiver(
     )
     has_dns = config.development is None or bool(config.dns.servers)
     lists = make_blocklists(config, resolver)
+    acquaintance = Acquaintance(data.knowledge)
     judge = Judge(
         authenticator=authenticator if has_dns else None,
         hostname=config.hostname,
-        filters=make_filters(Parts(config, data, resolver, lists, milters)),
+        filters=make_filters(Parts(config, data, resolver, lists, acquaintance, milters)),
         settings=judge_settings(config.filters),
+        choices=choices_by(acquaintance),
+        notebook=data.notebook,
     )
     return Receiver(
         store=data.store,

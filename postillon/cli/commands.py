@@ -32,6 +32,7 @@ _COMMANDS = {
     "trace": "what became of a message, and why",
     "probe": "how mail for an address would be delivered",
     "dkim": "keys that outgoing mail is signed with",
+    "filter": "what is thought of incoming mail, and what it learns",
     "ban": "addresses that are refused",
     "version": "the version of this program",
 }

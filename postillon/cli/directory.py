@@ -8,6 +8,7 @@ import time
 import click
 
 from ..config import Size
+from . import choices
 from .commands import Server, fail, on_server
 from .passwords import obtain
 
@@ -201,6 +202,10 @@ def account_hold(server: Server, address: str) -> None:
 def account_release(server: Server, address: str) -> None:
     """Send what was held of an account."""
     server.show(server.ask("account.release", address=address))
+
+
+for _command in choices.COMMANDS:
+    account.add_command(_command)
 
 
 @click.group()

@@ -40,6 +40,8 @@ class Examined:
         """All header fields; `field_values` and `first` are shorter."""
         self.verdict: Verdict | None = None
         """SPF, DKIM, DMARC, ARC; None where mail is not authenticated. There once `authenticated` has returned."""
+        self.notes: dict[object, object] = {}
+        """What filters keep for each other."""
         self._known = asyncio.Event()
 
     # --- the header --------------------------------------------------------------------------------------------------
@@ -87,6 +89,10 @@ class Examined:
     def accounts(self) -> tuple[AccountId, ...]:
         """Local accounts that are to get a copy, each once."""
         return tuple(dict.fromkeys(account for one in self.incoming.accepted for account in one.accounts))
+
+    def domains_of(self, account: AccountId) -> set[str]:
+        """Domains of the recipients that lead to *account*."""
+        return {one.recipient.address.domain for one in self.incoming.accepted if account in one.accounts}
 
     # --- the octets --------------------------------------------------------------------------------------------------
 

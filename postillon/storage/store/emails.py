@@ -15,6 +15,7 @@ from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, ThreadId
 from ...model.mail import DELETED, SEEN, Changes, Email, changeable
 from ...seams import Row, Tx
 from ..db.dialect import ids
+from ..knowledge import lessons
 from . import viewers
 from .filing import charge, keyword_bits, place, take_uids
 from .mailboxes import GONE_PLACEMENT, REAP_EMAIL
@@ -226,6 +227,7 @@ def store_flags(
     unchanged_since: int | None,
     viewer: AccountId | None = None,
     rights: Rights = ALL,
+    now: int = 0,
 ) -> FlagResult:
     """One step of a STORE, at most STEP uids. Only messages that really change get a new modseq (RFC 7162 §3.1).
 
@@ -255,6 +257,7 @@ def store_flags(
     modseq = tx.modseq(account)
     if viewer is None:
         _change(tx, account, mailbox, news, set_bits, clear_bits)
+        lessons.marked(tx, account, mailbox, news, keywords, now)
     else:
         viewers.mark(tx, account, mailbox, viewer, [(uid, bool(new & SEEN)) for uid, new, old in news if (new ^ old) & SEEN])
         shared = [(uid, new | SEEN, old | SEEN) for uid, new, old in news if (new ^ old) & ~SEEN]
@@ -343,6 +346,7 @@ def copy(
         return nothing(tx, account, target)
     result = put(tx, account, target, rows, now, respects_quota)
     tx.many("UPDATE email SET copies = copies + 1 WHERE account_id = ? AND email_id = ?", [(account, row[1]) for row in rows])
+    lessons.copied(tx, account, mailbox, target, [row[1] for row in rows], now)
     return result
 
 

@@ -405,13 +405,13 @@ class Store:
         Who is not the owner changes those that he has the rights for; raises NotPermitted if that is none.
         """
         viewer = viewer_of(principal, account)
-        result = FlagResult(ModSeq(0), [], [])
+        result, now = FlagResult(ModSeq(0), [], []), self._clock.now()
         for at in range(0, max(len(uids), 1), STEP):
             part = uids[at : at + STEP]
 
             def work(tx: Tx, part: Sequence[int] = part) -> FlagResult:
                 rights = judge(tx, principal, account, mailbox, Rights.READ)
-                return emails.store_flags(tx, account, mailbox, part, op, flags, keywords, unchanged_since, viewer, rights)
+                return emails.store_flags(tx, account, mailbox, part, op, flags, keywords, unchanged_since, viewer, rights, now)
 
             step = await self._write(work, (account,), heavy=len(part) > LIGHT)
             result = FlagResult(step.modseq, result.changed + step.changed, result.failed + step.failed)
