@@ -267,6 +267,8 @@ def _ports(config: Config, data: Opened, paths: MailPaths) -> dict[str, Port]:
             plaintext_on_loopback=clear_allowed,
             append_limit=config.limits.message_size,
             hidden=config.imap.hidden,
+            message_limit=config.imap.message_limit,
+            save_limit=config.imap.save_limit,
             submitters=config.imap.submitters,
         ),
         index=data.index,

@@ -208,6 +208,10 @@ class Limits:
 class Imap:
     hidden: tuple[str, ...] = ("UIDONLY",)
     """Capabilities that no client is told of; `postillon account hide` names more for one account."""
+    message_limit: int = 0
+    """Messages that one command may deal with; 0: any number."""
+    save_limit: int = 100_000
+    """Messages that one command may store or copy."""
     submitters: tuple[str, ...] = ()
     """Accounts that other submission servers log in with: they may read what `submit+` URLs name."""
 

@@ -27,7 +27,7 @@ from ...protocols.imap.response_codes import UIDREQUIRED
 from ...protocols.imap.server import ServerEngine
 from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory, SearchIndex, Waker
 from ...storage.store import Store
-from . import capability, commands
+from . import capability, commands, message_limit
 from .answer_cache import AnswerCache
 from .answers import BadCommand, Goodbye, No, condition, translate
 from .dialogue import Dialogue, Hangup
@@ -68,12 +68,20 @@ class ImapSettings:
     """How often IDLE looks by itself, should a wake be lost."""
     hidden: tuple[str, ...] = ()
     """Capabilities that no account is to see."""
+    message_limit: int = 0
+    """Messages that one command may deal with (RFC 9738); 0: any number."""
+    save_limit: int = 100_000
+    """Messages that one COPY or APPEND may store."""
     submitters: tuple[str, ...] = ()
     """Accounts that other submission servers log in with, to read what `submit+` URLs name (RFC 4467 §3)."""
     progress_s: float = 12
     """How often a client whose command takes long hears that it is under way (RFC 9585 §3: 10 to 15 seconds)."""
     reread_s: float = 1
     """How old the picture of a selected mailbox may be when a command ends."""
+
+    @property
+    def saves_at_once(self) -> int:
+        return min(self.save_limit, self.message_limit or self.save_limit)
 
 
 class ImapServer:
@@ -148,6 +156,8 @@ class Session:
         """What NOTIFY asked for; None: it was never used."""
         self.picture: Picture | None = None
         """What is known of mailboxes for that."""
+        self.limited: int | None = None
+        """The lowest uid that the present command dealt with, if it was cut off by the limit."""
         self.failures = 0
         """Logins that failed."""
         self.over = False
@@ -211,6 +221,8 @@ class Session:
         if self.account is not None:
             words = capability.after_login(
                 append_limit=self.server.settings.append_limit,
+                message_limit=self.server.settings.message_limit,
+                save_limit=self.server.settings.save_limit,
                 compressed=self.dialogue.compression is not None,
                 hidden=self.hidden,
             )
@@ -327,7 +339,7 @@ class Session:
             elif not isinstance(error, BadCommand | No):
                 self.log.error("command failed", exc=error, command=command.name)
         await self.tell(expunges=expunges, asked=False)
-        self.tagged(command.tag, done)
+        self.tagged(command.tag, done if self.limited is None else message_limit.tell(self, done))
 
     def tagged(self, tag: bytes, words: bytes) -> None:
         self.dialogue.write(b"%b %b\r\n" % (tag, words))

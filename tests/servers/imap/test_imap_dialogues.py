@@ -10,6 +10,7 @@ A file reads like the examples of the RFCs:
     @ put simple [\\Seen $Label]                    a message of MESSAGES arrives in INBOX
     @ second                                       D logs in as alice, too
     @ other                                        D logs in as bob
+    @ limit messages 3                             one command deals with no more (or: `limit saves`)
     @ later 3600                                   so many seconds pass
     C: a1 SELECT INBOX                             the client says (CRLF is added); D: the other client
     C> {5+}\\r\\nabc                                 the same with escapes and no CRLF of its own
@@ -84,6 +85,10 @@ class Player:
                 await self.clients["D"].ok(f'LOGIN bob@example.test "{PASSWORD}"')
             case ["later", seconds]:
                 self.house.clock.at += int(seconds)
+            case ["limit", "messages", count]:
+                self.house.server.settings = replace(self.house.server.settings, message_limit=int(count))
+            case ["limit", "saves", count]:
+                self.house.server.settings = replace(self.house.server.settings, save_limit=int(count))
             case ["impatient"]:
                 self.house.server.settings = replace(self.house.server.settings, progress_s=0)
             case ["plain"]:

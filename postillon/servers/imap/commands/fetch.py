@@ -18,6 +18,7 @@ from ....protocols.imap.fetch_attributes import Attribute, FetchAttribute
 from ....protocols.imap.sequence import SavedResult, SequenceSet
 from ..answers import BadCommand, No
 from ..fetch_items import Batch, Level, Plan, plan_of
+from ..message_limit import check, cut
 from ..previews import add_previews
 from ..selected import Selected
 from ..vanished import gone_earlier
@@ -42,7 +43,9 @@ async def fetch(session: Session, command: Command, request: Fetch) -> bytes | N
         if request.vanished:
             await _vanished(session, selected, request)
     if request.partial is not None:
+        check(session, abs(request.partial.last - request.partial.first) + 1)
         slots = part_of(slots, request.partial)
+    slots = cut(session, slots)
     missing = await send(session, selected, slots, attributes)
     if missing and not request.uid:
         # RFC 5530 §3: the client may still see the number of what another session expunged.
