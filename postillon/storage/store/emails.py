@@ -191,6 +191,21 @@ def sizes(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -
     )
 
 
+def whole(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
+    """As `sizes`, and then recipe, blob, its size, and the body where it lies in the database."""
+    sql, values = _among(tx, uids)
+    return tx.all(
+        "SELECT p.uid, e.received, e.zone, e.size, p.saved, e.sent, e.email_id, e.thread_id, e.recipe, e.blob_id, e.blob_size,"
+        " b.body"
+        " FROM placement p JOIN email e ON e.email_id = p.email_id AND e.account_id = p.account_id"
+        " JOIN blob b ON b.blob_id = e.blob_id"
+        f" WHERE p.account_id = ? AND p.mailbox_id = ? AND p.uid {sql} ORDER BY p.uid",
+        account,
+        mailbox,
+        *values,
+    )
+
+
 def email_ids(tx: Tx, account: AccountId, mailbox: MailboxId, first: int, last: int) -> list[Row]:
     """(uid, email id) of the uids from *first* to *last*."""
     return tx.all(
