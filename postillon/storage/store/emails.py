@@ -61,6 +61,32 @@ def snapshot(
     )
 
 
+def pack(tx: Tx, account: AccountId, mailbox: MailboxId, uidvalidity: int) -> tuple[ModSeq, bytes] | None:
+    """The packed snapshot and the modseq it is of; None if there is none from which `changes` leads on."""
+    row = tx.one(
+        "SELECT p.modseq, p.body FROM mailbox_pack p JOIN account_state s ON s.account_id = p.account_id"
+        " WHERE p.mailbox_id = ? AND p.account_id = ? AND p.uidvalidity = ? AND p.modseq >= s.floor",
+        mailbox,
+        account,
+        uidvalidity,
+    )
+    return None if row is None else (ModSeq(row[0]), bytes(row[1]))
+
+
+def keep_pack(tx: Tx, account: AccountId, mailbox: MailboxId, uidvalidity: int, modseq: int, body: bytes) -> None:
+    tx.run(
+        "INSERT INTO mailbox_pack (mailbox_id, account_id, uidvalidity, modseq, body) SELECT mailbox_id, ?, uidvalidity, ?, ?"
+        " FROM mailbox WHERE account_id = ? AND mailbox_id = ? AND uidvalidity = ? ON CONFLICT (mailbox_id) DO UPDATE"
+        " SET uidvalidity = excluded.uidvalidity, modseq = excluded.modseq, body = excluded.body",
+        account,
+        modseq,
+        body,
+        account,
+        mailbox,
+        uidvalidity,
+    )
+
+
 def changes(tx: Tx, account: AccountId, mailbox: MailboxId, since: ModSeq, viewer: AccountId | None = None) -> Changes:
     """All past *since*, from one snapshot; as *viewer* sees it who is not the owner."""
     box = tx.one("SELECT modseq, selectable FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, mailbox)

@@ -319,6 +319,22 @@ class Store:
         work: Work[list[Row]] = lambda tx: emails.snapshot(tx, account, mailbox, after_uid, limit, viewer)  # noqa: E731
         return await self._look(principal, account, mailbox, work)
 
+    async def pack(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, uidvalidity: int
+    ) -> tuple[ModSeq, bytes] | None:
+        """What `keep_pack` kept and the modseq it is of, if `changes` since then are complete."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: emails.pack(tx, account, mailbox, uidvalidity))
+
+    async def keep_pack(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, uidvalidity: int, modseq: ModSeq, body: bytes
+    ) -> None:
+        """Keep *body*, the owner's snapshot of a large mailbox as of *modseq*, so that it need not be gathered again."""
+        _check(principal, account)
+        await self.database.write(
+            lambda tx: emails.keep_pack(tx, account, mailbox, uidvalidity, modseq, body), (account,), heavy=True
+        )
+
     async def changes(self, principal: Principal, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Changes:
         """What happened past *since*. Costs a primary-key read when nothing did."""
         viewer = viewer_of(principal, account)
@@ -365,8 +381,7 @@ class Store:
 
         None instead of octets: that would have been too much at once, see `read_octets`.
         """
-        _check(principal, account)
-        rows = await self.database.read(lambda tx: emails.whole(tx, account, mailbox, uids), short=True)
+        rows = await self._look(principal, account, mailbox, lambda tx: emails.whole(tx, account, mailbox, uids), short=True)
         room = WHOLE_AT_ONCE
         reading: list[Awaitable[bytes]] = []
         for *_, blob, size, body in rows:
