@@ -21,6 +21,7 @@ from ..model.choice import Choice
 from ..model.ids import AccountId
 from ..model.verdict import Thresholds
 from ..seams import Filter, Resolver
+from .content import make_attachments
 from .data import Opened
 
 
@@ -41,6 +42,7 @@ Make = Callable[[Parts], Filter[Examined] | None]
 
 KINDS: Mapping[str, Make] = {
     "blocklists": lambda parts: BlocklistFilter(parts.blocklists) if parts.blocklists else None,
+    "attachments": lambda parts: make_attachments(parts.config, "mx"),
     "milter": lambda parts: parts.milters,
     "lists": lambda parts: Lists(parts.acquaintance),
     "reputation": lambda parts: SenderReputation(parts.acquaintance),

@@ -54,9 +54,9 @@ def _in_field(header: bytes, field: Field, seen: set[bytes]) -> Iterator[str]:
     if not name:
         yield "line in the header that is no field"
         return
-    if header[field.start + len(name) : field.start + len(name) + 1] != b":":
-        if name.startswith(b"content-") or name in (b"mime-version", b"from"):
-            yield "space before the colon"
+    is_spaced = header[field.start + len(name) : field.start + len(name) + 1] != b":"
+    if is_spaced and (name.startswith(b"content-") or name in (b"mime-version", b"from")):
+        yield "space before the colon"
     if name in seen and name in _ONCE:
         yield f"{name.decode()} occurs twice"
     seen.add(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ MAX_FILE = 32 << 20
 """Octets of one file that are unpacked; what is beyond counts as a bomb."""
 MAX_DIRECTORY = 4 << 20
 _CHUNK = 1 << 16
+_MAX_NAME = 4096
+_PAX_NAME = re.compile(rb"(?:\A|\n)\d+ path=([^\n]*)")
 _LZMA_MEMORY = 128 << 20
 
 
@@ -271,7 +274,10 @@ def _tar(data: bytes, budget: Budget) -> Iterator[Entry]:
         budget.entry()
         kind = block[156:157]
         if kind == b"L":  # GNU: the name of the next one
-            long_name = octets[:4096].rstrip(b"\0").decode("utf-8", "replace")
+            long_name = octets[:_MAX_NAME].rstrip(b"\0").decode("utf-8", "replace")
+        elif kind == b"x":  # POSIX.1-2001: lines of `LENGTH path=NAME`
+            found = _PAX_NAME.search(octets[:_MAX_NAME])
+            long_name = found[1].decode("utf-8", "replace") if found else ""
         elif kind in (b"0", b"\0", b"7"):
             budget.take(len(octets))
             yield Entry(long_name or block[:100].partition(b"\0")[0].decode("utf-8", "replace"), octets)

@@ -12,8 +12,9 @@ MAX_LOOKED = 8 << 20
 LONG = 1000
 """Characters of one literal that are worth suspicion."""
 
-_LONG_LITERAL = re.compile(rb"[A-Za-z0-9+/]{%d}" % LONG)
-_LONG_NUMBERS = re.compile(rb"(?:0x[0-9a-f]{1,2}|[0-9]{1,3})(?:,\s?(?:0x[0-9a-f]{1,2}|[0-9]{1,3})){300}")
+# Both are tried only where such a run begins, so time is linear.
+_LONG_LITERAL = re.compile(rb"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{%d}" % LONG)
+_LONG_NUMBERS = re.compile(rb"(?<![0-9a-fx,])(?<!,\s)(?:(?:0x[0-9a-f]{1,2}|[0-9]{1,3}),\s?){300}")
 _DATA_LINK = re.compile(rb"href\s{0,8}=\s{0,8}[\"']?data:[a-z0-9.+/-]{0,100};[^\"'>]{0,100}base64")
 _HANDLER = re.compile(rb"\son[a-z]{3,20}\s{0,8}=")
 _DECODERS = (

@@ -134,6 +134,30 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Le milter {name} demande de retenir le message : {reason}",
     ),
     "milter.changed": ("The milter {name} has changed the message", "Le milter {name} a modifié le message"),
+    "attachment.executable": (
+        "An attachment can run by itself: {what}, {name}",
+        "Une pièce jointe peut s’exécuter : {what}, {name}",
+    ),
+    "attachment.macro": (
+        "An attachment carries a program or another file: {what}, {name}",
+        "Une pièce jointe contient un programme ou un autre fichier : {what}, {name}",
+    ),
+    "attachment.encrypted": (
+        "An attachment cannot be looked into: {what}, {name}",
+        "Une pièce jointe ne peut être examinée : {what}, {name}",
+    ),
+    "attachment.bomb": (
+        "An archive holds too much to be unpacked: {what}, {name}",
+        "Une archive contient trop pour être ouverte : {what}, {name}",
+    ),
+    "attachment.smuggling": (
+        "A page or image brings a file in by a script: {what}, {name}",
+        "Une page ou une image introduit un fichier par un script : {what}, {name}",
+    ),
+    "mime.ambiguous": (
+        "Two programs may read the message differently: {what}",
+        "Deux programmes peuvent lire le message différemment : {what}",
+    ),
     "authentication.failed": (
         "Nobody could say who sent the message: that check failed here",
         "Impossible de dire qui a envoyé le message : ce contrôle a échoué chez nous",

@@ -55,6 +55,8 @@ class Judgement:
 
     votes: Mapping[AccountId | None, Vote] = field(default_factory=dict)
     """Of accounts whose vote differs from that of all others, which is None's."""
+    elsewhere: Vote | None = None
+    """Of addresses elsewhere; None: as that of all others."""
     results_field: bytes = b""
     """Authentication-Results, to be put before the message."""
     header: bytes | None = None
@@ -76,6 +78,9 @@ class Judgement:
     edits: tuple[Edits, ...] = ()
 
     def vote(self, account: AccountId | None) -> Vote:
+        """What *account* wants, or (None) what holds for addresses elsewhere."""
+        if account is None and self.elsewhere is not None:
+            return self.elsewhere
         return self.votes.get(account) or self.votes.get(None) or Vote(Wish.FILE)
 
 
@@ -193,20 +198,24 @@ class Judge:
         for opinion in opinions:
             for account, own in opinion.personal:
                 personal[account] = (*personal.get(account, ()), *map(self._weighed, own))
-        base = _strictest([known.vote if known else Vote(Wish.FILE), *(_stated(opinion) for opinion in opinions)])
+        proven = known.vote if known else Vote(Wish.FILE)
+        base = _strictest([proven, *(_stated(opinion) for opinion in opinions)])
+        bases = {account: _own_base(proven, opinions, account) for opinion in opinions for account, _ in opinion.stated}
         common = self._settings.thresholds
         votes: dict[AccountId | None, Vote] = {None: _vote(base, findings, common)}
+        elsewhere = _vote(bases.pop(None, base), findings, common)
         fields: dict[AccountId, bytes] = {}
-        for account in examined.accounts if personal or chosen else ():
+        for account in examined.accounts if personal or chosen or bases else ():
             limits = chosen[account].over(common) if account in chosen else common
-            if account in personal or limits != common:
+            if account in personal or account in bases or limits != common:
                 all_found = (*findings, *personal.get(account, ()))
-                votes[account] = vote = _vote(base, all_found, limits)
+                votes[account] = vote = _vote(bases.get(account, base), all_found, limits)
                 fields[account] = _fields(all_found, limits, vote)
         content = examined.content
         header = authres.without_forged(examined.header, content.named(b"authentication-results"), self._hostname)
         return Judgement(
             votes=votes,
+            elsewhere=elsewhere,
             results_field=known.field if known else b"",
             header=header,
             filed_header=_filed_header(content, header),
@@ -252,6 +261,12 @@ def _stated(opinion: Opinion) -> Vote:
     if opinion.refusal is not None:
         return Vote(Wish.REFUSE_SPAM, opinion.refusal)
     return Vote(Wish.QUARANTINE if opinion.quarantine else Wish.JUNK if opinion.junk else Wish.FILE)
+
+
+def _own_base(proven: Vote, opinions: Sequence[Opinion], account: AccountId | None) -> Vote:
+    """What is stated outright for one account, of which some opinions speak by its name."""
+    own = [[wish for name, wish in opinion.stated if name == account] or [opinion] for opinion in opinions]
+    return _strictest([proven, *(_stated(wish) for wishes in own for wish in wishes)])
 
 
 def _strictest(votes: Iterable[Vote]) -> Vote:
