@@ -403,7 +403,7 @@ def make_transport(config: Config, data: Opened, resolver: Resolver) -> RelayTra
 
 def _next_hop(route: RouteSettings) -> NextHop:
     password = Path(route.password_file).read_text(encoding="utf-8").partition("\n")[0] if route.password_file else ""
-    return NextHop(route.host, route.port, route.tls, route.login, password)
+    return NextHop(route.host, route.port, route.tls, route.login, password, route.protocol)
 
 
 def _is_self(config: Config) -> IsSelf:

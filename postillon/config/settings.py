@@ -98,6 +98,8 @@ class Route:
     login: str = ""
     password_file: str = ""
     """A file whose first line is the password."""
+    protocol: str = "smtp"
+    """`smtp` or `lmtp`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +401,8 @@ CHOICES: dict[tuple[str, ...], tuple[str, ...]] = {
     **{("content", "domains", "*", danger): _ACTIONS for danger in _DANGERS},
     ("loop",): ("auto", "uvloop", "asyncio"),
     ("logging", "level"): ("debug", "info", "warning", "error"),
+    ("sending", "smarthost", "protocol"): ("smtp", "lmtp"),
+    ("sending", "routes", "*", "protocol"): ("smtp", "lmtp"),
     ("sending", "smarthost", "tls"): ("none", "opportunistic", "required", "implicit"),
     ("sending", "routes", "*", "tls"): ("none", "opportunistic", "required", "implicit"),
     ("sending", "next_hops", "*", "tls"): ("none", "opportunistic", "required", "implicit"),
