@@ -28,6 +28,7 @@ from . import judging as judging
 from . import probing as probing
 from . import protection as protection
 from . import sending as sending
+from . import sharing as sharing
 from . import traces
 from .tools import OPERATIONS, Tools
 from .tools import operation as _operation

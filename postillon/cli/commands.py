@@ -28,6 +28,7 @@ _COMMANDS = {
     "domain": "domains we take mail for",
     "account": "accounts, their passwords and quotas",
     "alias": "addresses that lead to others",
+    "acl": "mailboxes that others may use",
     "queue": "mail that waits to be delivered",
     "trace": "what became of a message, and why",
     "probe": "how mail for an address would be delivered",

@@ -18,6 +18,7 @@ from ...model.account import Account, AccountState, Principal
 from ...model.envelope import Client
 from ...model.errors import NotFound, Refusal
 from ...model.ids import AccountId
+from ...model.mail import Mailbox
 from ...net.stream import Stream
 from ...net.tls import ServerTls
 from ...protocols.imap import responses
@@ -43,6 +44,7 @@ log = Log("imap")
 
 CAPABILITIES = "imap.capabilities"
 """The account's setting of what is hidden from it and what is offered to it: see `capability.hidden_from`."""
+GONE_OR_FORBIDDEN = "The selected mailbox is gone, or you may not read it any more"
 NOBODY = Principal(AccountId(0))
 """Who has not logged in. (Without an account it would be the server itself.)"""
 
@@ -163,6 +165,8 @@ class Session:
         self.over = False
         """LOGOUT was answered, or the engine wants the connection closed."""
         self._wakers: list[Waker] = []
+        self._watched: dict[AccountId, Waker] = {}
+        """Of other accounts."""
         self._started = self.now()
 
     # -- facts
@@ -310,9 +314,11 @@ class Session:
         elif self.uidonly and uses_numbers(command.request):
             self.bad(command, "needs uids", UIDREQUIRED)
         else:
-            if rule.where is commands.Where.SELECTED and self.dialogue.alarm.news:
+            is_shared = self.selected is not None and self.selected.mailbox.is_shared
+            if rule.where is commands.Where.SELECTED and (self.dialogue.alarm.news or is_shared):
                 # What arrived a moment ago is to be found; EXISTS may come at any time, EXPUNGE may not (RFC 9051 §7.5.1).
-                await self.tell(expunges=False, asked=False)
+                # And who may not read any more reads nothing, not even what is in memory.
+                await self.tell(expunges=False, reread=is_shared, asked=False)
             progress = Progress(self.dialogue, command.tag, self.server.settings.progress_s) if is_long(command.request) else None
             try:
                 await self._tagged(command, rule.run(self, command, command.request), expunges=rule.expunges(command.request))
@@ -365,7 +371,7 @@ class Session:
                 self.log.warning("news not read", status=error.status, detail=error.detail or error.text)
                 there, selected.read_at = True, float("-inf")
             if not there:
-                raise Goodbye("The selected mailbox was deleted")
+                raise Goodbye("The selected mailbox was deleted" if not selected.mailbox.is_shared else GONE_OR_FORBIDDEN)
         wanted = self.interest.selected if self.interest is not None else None
         if self.interest is not None and not (wanted is not None and wanted.events) and not asked:
             return  # RFC 5465 §3.1: it wants to hear nothing
@@ -396,6 +402,29 @@ class Session:
         self._subscribe(bus.subscribe(DIRECTORY_TOPIC), lambda: alarm.set(accounts=True))
         self.dialogue.engine.authenticated = True
         self.log.debug("logged in", peer=self.client.address)
+
+    def watch(self, *opening: Mailbox) -> None:
+        """Hear of what happens in the accounts of others whose mailboxes are selected, about to be, or asked for by NOTIFY."""
+        boxes = [
+            *opening,
+            *([self.selected.mailbox] if self.selected else []),
+            *(self.picture.boxes.values() if self.picture else []),
+        ]
+        wanted = {box.account for box in boxes if box.is_shared}
+        for account in wanted - self._watched.keys():
+            waker = self._watched[account] = self.server.bus.subscribe(account)
+            waker.on_set(lambda waker=waker: self._moved(waker))  # type: ignore[misc]
+        for account in self._watched.keys() - wanted:
+            self._release(self._watched.pop(account))
+
+    def _moved(self, waker: Waker) -> None:
+        waker.clear()
+        self.dialogue.alarm.set(news=True)
+
+    @staticmethod
+    def _release(waker: Waker) -> None:
+        waker.on_set(None)
+        waker.close()
 
     def _subscribe(self, waker: Waker, ring: Callable[[], None]) -> None:
         def moved() -> None:
@@ -442,14 +471,16 @@ class Session:
         if self.selected is not None:
             self.selected.view.close()
             self.selected = None
+            if self._watched:
+                self.watch()
 
     def leave(self) -> None:
         """Give back what the session held."""
         self.unselect()
-        for waker in self._wakers:
-            waker.on_set(None)
-            waker.close()
+        for waker in (*self._wakers, *self._watched.values()):
+            self._release(waker)
         self._wakers.clear()
+        self._watched.clear()
 
     async def end(self) -> None:
         try:

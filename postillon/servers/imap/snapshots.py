@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ...log import Log
 from ...model.account import Principal
-from ...model.errors import NotFound, Refusal
+from ...model.errors import NotFound, NotPermitted, Refusal
 from ...model.ids import AccountId, MailboxId, Uid
 from ...model.mail import Mailbox
 from ...storage.store import Store
@@ -48,18 +48,24 @@ class Loaded:
         self._lock = asyncio.Lock()
 
     @property
+    def is_shared(self) -> bool:
+        """It is not the viewer's own."""
+        return not self.principal.may(self.account)
+
+    @property
     def key(self) -> Key:
         return (self.principal.account, self.account, self.mailbox, self.uidvalidity)
 
     async def refresh(self) -> Mailbox | None:
-        """Bring the snapshot up to the store's state. The mailbox row, or None if the mailbox is gone.
+        """Bring the snapshot up to the store's state. The mailbox row, or None if it is gone or may not be read any more.
 
         Costs one read of a row where nothing happened. Raises Unavailable.
         """
         try:
             mailbox = await self._store.mailbox(self.principal, self.account, self.mailbox)
-        except NotFound:
-            self.snapshot.exists = False
+        except (NotFound, NotPermitted):
+            # A viewer may get his right back; what there is no more never comes back.
+            self.snapshot.exists = self.is_shared
             return None
         if mailbox.uidvalidity != self.uidvalidity or not mailbox.selectable:
             self.snapshot.exists = False

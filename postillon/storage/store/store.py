@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from ...message.octets import Octets
 from ...message.part import decode_structure, section
 from ...message.prepare import prepare
-from ...model.access import KNOWING, Rights
+from ...model.access import REMOVING, Rights
 from ...model.account import Principal
 from ...model.errors import DiskFull, NotFound, NotPermitted, Refusal, TooLarge, Unavailable
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
@@ -36,7 +36,7 @@ from .emails import STEP, CopyResult, FlagResult, Operation
 from .filing import AppendItem, add_blob, add_email, charge, file, keyword_bits, place, take_uids
 from .mailboxes import Path
 from .queue import Chosen
-from .rights import allowed, judge, refuse, rights_of, viewer_of
+from .rights import allowed, judge, rights_of, viewer_of
 
 T = TypeVar("T")
 
@@ -50,8 +50,6 @@ ACROSS_STEP = 200
 """Messages that are read at once on their way into another account."""
 MAX_HEADER = 256 << 10
 """Octets of a header that are looked at for the thread of such a message."""
-REMOVING = Rights.MARK_DELETED | Rights.EXPUNGE
-"""RFC 4314 §4, RFC 6851 §4.5: to take a message away is to mark it and to expunge it."""
 REAP_AFTER_S = 90
 """So long other sessions may still fetch what one expunged; when the disk is nearly full it goes at once."""
 SHRINK_PAGES = 512
@@ -148,7 +146,8 @@ class Store:
     async def find_mailbox(self, principal: Principal, account: AccountId, path: Path, needed: Rights = Rights.READ) -> Mailbox:
         """One mailbox by its exact path (INBOX in any case); placeholders too. Raises NotFound.
 
-        Another's, by the name that it has for who asks: raises NotPermitted without the rights *needed*.
+        Another's, by the name that it has for who asks: raises NotPermitted without the rights *needed*. If those are none, it
+        is enough to have any that lets one ask for one's own (RFC 4314 §4).
         """
         _check(principal, account)
 
@@ -264,15 +263,6 @@ class Store:
         return await self.database.read(lambda tx: mailboxes.subscriptions(tx, account))
 
     # --- rights ----------------------------------------------------------------------------------------------------
-
-    async def rights(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> Rights:
-        """What *principal* may do there. Raises NotFound, NotPermitted if that is nothing worth knowing (RFC 4314 §4)."""
-
-        def work(tx: Tx) -> Rights:
-            have = rights_of(tx, principal, account, mailbox)
-            return have if have & KNOWING else refuse(have)
-
-        return await self.database.peek(work)
 
     async def acl(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> list[tuple[str, Rights]]:
         """(identifier, rights), the owner first. Raises NotFound, NotPermitted."""

@@ -8,6 +8,7 @@ A file reads like the examples of the RFCs:
     @ plain                                        C compresses no more
     @ impatient                                    the server tells of progress at every turn
     @ put simple [\\Seen $Label]                    a message of MESSAGES arrives in INBOX
+    @ put simple into Projects                     the same in another mailbox of hers
     @ second                                       D logs in as alice, too
     @ other                                        D logs in as bob
     @ limit messages 3                             one command deals with no more (or: `limit saves`)
@@ -95,6 +96,8 @@ class Player:
                 self.clients["C"].coded = None
             case ["deflate"]:
                 self.clients["C"].deflate()
+            case ["put", name, "into", mailbox]:
+                await self.house.put(MESSAGES[name], mailbox=mailbox)
             case ["put", name, *flags]:
                 found = [flag.strip("[]").encode() for flag in flags]
                 bits = sum(SYSTEM_FLAGS[flag] for flag in found if flag in SYSTEM_FLAGS)

@@ -293,5 +293,8 @@ DIALOGUES = {
     "UIDONLY": "rfc9586_uidonly",
     "INPROGRESS": "rfc9585_inprogress",
     "NOTIFY": "rfc5465_notify",
+    "ACL": "rfc4314_acl",
+    "RIGHTS=texk": "rfc4314_other_users",
+    "LIST-MYRIGHTS": "rfc8440_list_myrights",
 }
 """Capability (AUTH for all mechanisms) -> the dialogue that shows it."""

@@ -61,8 +61,9 @@ async def _take_in(session: Session, start: AppendStart, spools: list[Spool]) ->
 async def _admit(session: Session, start: AppendStart) -> Arriving:
     uid, size = await replace.replaced(session, start.request) if isinstance(start.request, Replace) else (0, 0)
     mailbox = await target(session, start.request.mailbox)
-    account = await session.server.directory.account(session.owner.id)
-    return Arriving(mailbox, account.quota - account.used + size, replaced=uid)
+    account = await session.server.directory.account(mailbox.account)
+    frees = size if uid and session.mailbox.loaded.account == mailbox.account else 0
+    return Arriving(mailbox, account.quota - account.used + frees, replaced=uid)
 
 
 async def _receive(session: Session, arriving: Arriving) -> Append | Replace:

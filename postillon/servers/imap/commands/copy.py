@@ -24,7 +24,7 @@ async def copy(session: Session, command: Command, request: Copy) -> bytes | Non
         return None
     check_saved(session, len(uids), uids)
     box = selected.loaded
-    result = await session.store.copy(box.principal, box.account, box.mailbox, uids, to.id)
+    result = await session.store.copy(box.principal, box.account, box.mailbox, uids, to.id, to.account)
     return await _done(session, result, len(uids), uid=request.uid, same=to.id == box.mailbox)
 
 
@@ -37,7 +37,7 @@ async def move(session: Session, command: Command, request: Move) -> bytes | Non
     if not uids:
         return None
     box = selected.loaded
-    result = await session.store.move(box.principal, box.account, box.mailbox, uids, to.id)
+    result = await session.store.move(box.principal, box.account, box.mailbox, uids, to.id, to.account)
     if result.pairs:
         # RFC 6851 §4.3: before the EXPUNGE responses, so that the client knows what went where.
         session.dialogue.write(b"* OK [%b] Moved\r\n" % copy_uid(result.uidvalidity, result.pairs))

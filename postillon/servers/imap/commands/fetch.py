@@ -10,7 +10,8 @@ from array import array
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from ....model.errors import NotFound
+from ....model.access import Rights
+from ....model.errors import NotFound, NotPermitted
 from ....model.ids import ModSeq
 from ....model.mail import SEEN, Email
 from ....protocols.imap.commands import Fetch, Partial
@@ -90,7 +91,8 @@ async def _vanished(session: Session, selected: Selected, request: Fetch) -> Non
 async def send(session: Session, selected: Selected, slots: array[int], attributes: tuple[FetchAttribute, ...]) -> bool:
     """Answer for *slots*. True: some messages' rows were gone."""
     plan = plan_of(attributes)
-    marks = plan.sets_seen and not selected.read_only
+    # RFC 4314 §4: without s nothing is marked, and nothing is said.
+    marks = plan.sets_seen and not selected.read_only and bool(selected.mailbox.rights & Rights.SEEN)
     missing = False
     is_whole = plan.is_whole
     size = WHOLE_SLICE if is_whole else SLICES[plan.level]
@@ -132,8 +134,8 @@ async def _mark_seen(session: Session, selected: Selected, slots: array[int]) ->
         return False
     try:
         result = await session.store.store_flags(box.principal, box.account, box.mailbox, unseen, "add", SEEN)
-    except NotFound:
-        return False  # the mailbox went away; the client hears it with the news
+    except (NotFound, NotPermitted):
+        return False  # the mailbox, or the right, went away; the client hears it with the news
     await selected.learn(result.changed)
     return bool(result.changed)
 
