@@ -24,6 +24,7 @@ from ..filters.milters import Milters
 from ..flow.allowance import Allowance
 from ..flow.authenticate import AuthenticationSettings, Authenticator
 from ..flow.bounce import Reporter
+from ..flow.complaints import Complaints
 from ..flow.deliver import Deliverer, FlowSettings
 from ..flow.judgement import Judge
 from ..flow.outbound import Outbound
@@ -246,6 +247,7 @@ def _receiver(
         gate=make_gate(config, data, resolver, lists) if has_dns else None,
         srs=make_srs(config, data),
         rules=make_rules(config),
+        complaints=Complaints(store=data.store, directory=data.directory, clock=data.clock),
         relay_domains=make_relay_domains(config, transport.ask, data.clock),
     )
 

@@ -188,6 +188,19 @@ def account_limit(server: Server, address: str, default: bool, **limits: int | N
         click.echo(f"`postillon account release {address}` lets it go.")
 
 
+@account.command("suppressed")
+@click.argument("address")
+@click.option("--add", metavar="RECIPIENT", default="", help="Do not let it write to RECIPIENT.")
+@click.option("--remove", metavar="RECIPIENT", default="", help="Let it write to RECIPIENT again.")
+@on_server
+def account_suppressed(server: Server, address: str, add: str, remove: str) -> None:
+    """Addresses that an account does not write to any more, and why."""
+    rows = server.ask("account.suppressed", address=address, add=add, remove=remove)
+    if not server.as_json:
+        rows = [row | {"since": time.strftime("%Y-%m-%d", time.gmtime(row["at"]))} for row in rows]
+    server.show(rows, ("address", "since", "cause", "words"))
+
+
 @account.command("hold")
 @click.argument("address")
 @on_server

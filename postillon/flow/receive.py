@@ -22,6 +22,7 @@ from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
 from . import accept, records
 from .bounce import About
+from .complaints import Complaints
 from .deliver import Copies, Deliverer, FlowSettings
 from .edits import Editor
 from .gate import Gate
@@ -54,7 +55,9 @@ class Receiver:
         srs: Srs | None = None,
         rules: Rules | None = None,
         relay_domains: RelayDomains | None = None,
+        complaints: Complaints | None = None,
     ) -> None:
+        self._complaints = complaints
         self._relay_domains = relay_domains
         self._srs = srs
         self._rules = rules or Rules()
@@ -175,6 +178,8 @@ class Receiver:
         )
         receipt = await self._store.commit(plan)
         note_accepted(incoming, receipt, started)
+        if self._complaints is not None:
+            await self._complaints.hear(incoming, header, judged)
         return receipt
 
     def _orders(self, incoming: Incoming, header: bytes) -> Orders:

@@ -75,6 +75,8 @@ class Submitter:
             account = await self._local_account(found.accounts)
             return Accepted(Recipient(Address.parse(account.name)), found.accounts, found.remote)
         recipient = self._rules.recipient(OUT, envelope.sender, recipient)
+        if self._allowance is not None:
+            await self._allowance.check_recipient(_account(client), recipient.address)
         found = await self._directory.find(recipient.address)
         if found.kind is FindKind.FOREIGN:
             self._settings.check_remote([recipient.address])

@@ -28,7 +28,7 @@ from ...seams import BlobStore, Clock, Database, Row, SearchIndex, Tx, Work
 from ..ids import IdSource
 from ..space import Space, octets_of, shrink
 from ..spool import INLINE_LIMIT, Spool
-from . import acl, across, emails, janitor, mailboxes, metadata, names, queue, records, settings, urlauth
+from . import acl, across, emails, janitor, mailboxes, metadata, names, queue, records, settings, suppression, urlauth
 from .acl import Change
 from .across import Place, Source
 from .commit import Acceptor, accounts_of, commit, confirm, filing, queueing, reported
@@ -746,9 +746,11 @@ class Store:
         destination: str = "",
         report: Plan | None = None,
         record: Record | None = None,
+        suppress: str = "",
     ) -> bool:
         """The attempt is over: due again at *next_try* (by *destination*, if given), or done with None. *report* and *record* are
-        committed along with it.
+        committed along with it. *suppress*: there is no such address, in these words, so the account does not write to it for a
+        time.
 
         False: the lease had been lost, nothing was changed and no report was made.
         """
@@ -767,6 +769,9 @@ class Store:
                 records.record(tx, entry.blob, *written)
             if ours and report is not None:
                 commit(tx, report, new, now)
+            if ours and suppress and entry.account is not None:
+                cause = suppression.Cause.BOUNCE
+                suppression.add(tx, entry.account, entry.recipient.address.key, now, cause, suppress)
             return ours
 
         ours = await self._write(work, accounts_of(report) if report else ())
@@ -857,6 +862,11 @@ class Store:
     async def queue_drop(self, queue_id: int) -> int:
         now = self._clock.now()
         return await self._write(lambda tx: queue.drop(tx, queue_id, now))
+
+    async def queue_recall(self, queue_id: int) -> tuple[list[str], list[str]]:
+        """Take back a message that waits: (recipients who will not get it, recipients to whom it is under way)."""
+        now = self._clock.now()
+        return await self._write(lambda tx: queue.recall(tx, queue_id, now), heavy=True)
 
     async def queue_size(self) -> int:
         def work(tx: Tx) -> int:
