@@ -9,7 +9,7 @@ from typing import Any
 from ..directory.bans import Bans
 from ..directory.local import LocalDirectory
 from ..flow.allowance import Allowance
-from ..model.errors import Refusal
+from ..flow.dmarc_heard import DmarcHeard
 from ..relay.probe import Prober
 from ..seams import Bus, Clock
 from ..storage.store import Store
@@ -30,6 +30,9 @@ class Tools:
     bans: Bans
     prober: Callable[[], Prober]
     """Who finds out how we would deliver."""
+    dmarc: DmarcHeard
+    send_reports: Callable[[bool], Awaitable[int]] | None = None
+    """With True also what was counted today; None when alone."""
 
 
 Operation = Callable[..., Awaitable[Any]]
@@ -42,11 +45,3 @@ def operation(name: str) -> Callable[[Operation], Operation]:
         return function
 
     return register
-
-
-def queue_number(name: str) -> int:
-    """The queue id that people see as *name*. Raises Refusal."""
-    try:
-        return int(name.partition("/")[0], 16)
-    except ValueError as error:
-        raise Refusal(f"{name!r} is not the id of a queued message", status="5.5.4") from error

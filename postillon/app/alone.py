@@ -15,6 +15,7 @@ from ..supervisor.privileges import become
 from .data import Layout, opened
 from .office import make_transport
 from .prepare import make_schema
+from .reports import make_heard
 from .resolver import make_resolver
 from .sending import make_allowance
 
@@ -32,5 +33,8 @@ async def alone(config: Config, operation: str, arguments: dict[str, Any]) -> An
         def prober() -> Prober:
             return make_transport(config, data, make_resolver(config)).prober()
 
-        tools = Tools(data.directory, data.store, data.bus, data.clock, config.data, now, dict, allowance, data.bans, prober)
+        heard = make_heard(data, make_resolver(config))
+        tools = Tools(
+            data.directory, data.store, data.bus, data.clock, config.data, now, dict, allowance, data.bans, prober, heard
+        )
         return await perform(tools, operation, arguments)

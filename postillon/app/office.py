@@ -19,12 +19,10 @@ from ..admin.tools import Tools
 from ..config import Config, Destination, Sending
 from ..config import Route as RouteSettings
 from ..directory.bans import Bans
-from ..filters.known import Acquaintance
 from ..filters.milters import Milters
 from ..flow.allowance import Allowance
 from ..flow.authenticate import AuthenticationSettings, Authenticator
 from ..flow.bounce import Reporter
-from ..flow.complaints import Complaints
 from ..flow.deliver import Deliverer, FlowSettings
 from ..flow.judgement import Judge
 from ..flow.outbound import Outbound
@@ -50,14 +48,15 @@ from ..supervisor.sockets import resolve
 from ..workers.concurrency import ConcurrencySettings
 from ..workers.indexer import Indexer
 from ..workers.janitor import Janitor
-from ..workers.learner import Learner, LearnerSettings
 from ..workers.queue import QueueSettings, QueueWorker
+from ..workers.reporter import ReportWorker
 from .content import Heard, make_milters, make_outgoing
 from .data import Opened
 from .dkim import DkimKeys
-from .filters import Parts, choices_by, judge_settings, make_filters
+from .filters import Parts, judge_settings, make_filters
 from .gate import make_blocklists, make_gate
 from .ports import MailPaths, Port, Session, proxies, smtp_ports
+from .reports import Reports, make_reports
 from .resolver import make_resolver
 from .rules import make_fallbacks, make_relay_domains, make_rules
 from .sending import make_allowance, make_srs
@@ -78,20 +77,20 @@ class Office:
         queue: QueueWorker,
         janitor: Janitor,
         indexer: Indexer | None,
-        learner: Learner,
         transport: RelayTransport,
         limits: ConnectionLimits,
         bans: Bans,
+        reporter: ReportWorker,
     ) -> None:
         self.queue = queue
         self.janitor = janitor
         self.indexer = indexer
-        self.learner = learner
         self._ports = ports
         self._unix = unix
         self._transport = transport
         self._limits = limits
         self.bans = bans
+        self.reporter = reporter
         self._listeners: list[tuple[str, Listener]] = []
 
     async def open(self, listeners: Sequence[tuple[str, socket.socket]], unix: Mapping[str, socket.socket]) -> None:
@@ -166,18 +165,20 @@ def compose(spec: Spec, data: Opened) -> Office:
             allowance=allowance,
             outgoing=outgoing,
             rules=make_rules(config),
-            notebook=data.notebook,
         )
 
+    reports = make_reports(config, data, resolver, flow, signer, spec.slot)
     transport = make_transport(config, data, resolver)
     queue = _queue(config, data, reporter, deliverer, transport)
 
     def prune_records() -> Awaitable[int]:
         return data.store.prune_records(config.records.keep_days * 86400)
 
-    janitor = Janitor((data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune))
+    janitor = Janitor(
+        (data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune, reports.heard.prune)
+    )
     data.store.space.on_pressed = janitor.press
-    receiver = _receiver(config, data, resolver, transport, deliverer, flow, keys, listening)
+    receiver = _receiver(config, data, resolver, transport, deliverer, flow, keys, listening, reports)
     office = Office(
         ports=_ports(
             config,
@@ -188,21 +189,14 @@ def compose(spec: Spec, data: Opened) -> Office:
                 Heard(submitter(data.directory), outgoing.milters if outgoing else None),
             ),
         ),
-        unix=_unix(config, data, submitter, allowance, lambda: office.connections(), transport.prober),
+        unix=_unix(config, data, submitter, allowance, lambda: office.connections(), transport.prober, reports),
         queue=queue,
         janitor=janitor,
         indexer=Indexer(data.store, data.index) if spec.slot == 0 else None,  # one for all workers
-        learner=Learner(
-            store=data.store,
-            knowledge=data.knowledge,
-            notebook=data.notebook,
-            clock=data.clock,
-            learns=spec.slot == 0,
-            settings=LearnerSettings(hostname=config.hostname),
-        ),
         transport=transport,
         limits=_limits(config, spec.workers),
         bans=data.bans,
+        reporter=reports.worker,
     )
     return office
 
@@ -216,6 +210,7 @@ def _receiver(
     flow: FlowSettings,
     keys: DkimKeys,
     milters: Milters | None,
+    reports: Reports,
 ) -> Receiver:
     wanted = config.authentication
     authenticator = Authenticator(
@@ -226,14 +221,11 @@ def _receiver(
     )
     has_dns = config.development is None or bool(config.dns.servers)
     lists = make_blocklists(config, resolver)
-    acquaintance = Acquaintance(data.knowledge)
     judge = Judge(
         authenticator=authenticator if has_dns else None,
         hostname=config.hostname,
-        filters=make_filters(Parts(config, data, resolver, lists, acquaintance, milters)),
+        filters=make_filters(Parts(config, data, resolver, lists, milters)),
         settings=judge_settings(config.filters),
-        choices=choices_by(acquaintance),
-        notebook=data.notebook,
     )
     return Receiver(
         store=data.store,
@@ -245,9 +237,10 @@ def _receiver(
         judge=judge,
         bans=data.bans,
         gate=make_gate(config, data, resolver, lists) if has_dns else None,
+        counter=reports.counter,
+        reports=reports.inbox,
         srs=make_srs(config, data),
         rules=make_rules(config),
-        complaints=Complaints(store=data.store, directory=data.directory, clock=data.clock),
         relay_domains=make_relay_domains(config, transport.ask, data.clock),
     )
 
@@ -269,8 +262,6 @@ def _ports(config: Config, data: Opened, paths: MailPaths) -> dict[str, Port]:
             plaintext_on_loopback=clear_allowed,
             append_limit=config.limits.message_size,
             hidden=config.imap.hidden,
-            message_limit=config.imap.message_limit,
-            save_limit=config.imap.save_limit,
             submitters=config.imap.submitters,
         ),
         index=data.index,
@@ -309,9 +300,26 @@ def _unix(
     allowance: Allowance,
     connections: Callable[[], dict[str, int]],
     prober: Callable[[], Prober],
+    reports: Reports,
 ) -> dict[str, Session]:
+    async def send_reports(with_today: bool) -> int:
+        if reports.counter is not None:
+            await reports.counter.flush()
+        return await reports.sender.send_due(with_today=with_today)
+
     tools = Tools(
-        data.directory, data.store, data.bus, data.clock, config.data, data.clock.now(), connections, allowance, data.bans, prober
+        data.directory,
+        data.store,
+        data.bus,
+        data.clock,
+        config.data,
+        data.clock.now(),
+        connections,
+        allowance,
+        data.bans,
+        prober,
+        reports.heard,
+        send_reports,
     )
     local_mail = LocalMail(
         store=data.store,
@@ -405,7 +413,7 @@ def make_transport(config: Config, data: Opened, resolver: Resolver) -> RelayTra
 
 def _next_hop(route: RouteSettings) -> NextHop:
     password = Path(route.password_file).read_text(encoding="utf-8").partition("\n")[0] if route.password_file else ""
-    return NextHop(route.host, route.port, route.tls, route.login, password, route.protocol)
+    return NextHop(route.host, route.port, route.tls, route.login, password)
 
 
 def _is_self(config: Config) -> IsSelf:

@@ -134,11 +134,10 @@ async def _run(spec: Spec, line: Lifeline, data: Opened, stopping: asyncio.Event
     async with asyncio.TaskGroup() as tasks:
         await office.open(listeners, unix)
         running = [tasks.create_task(office.queue.run()), tasks.create_task(office.janitor.run())]
-        running.append(tasks.create_task(office.learner.run()))
         if office.indexer is not None:
             running.append(tasks.create_task(office.indexer.run()))
         running += [tasks.create_task(_note_confirmed(data.store)), tasks.create_task(_write_records(data.store))]
-        running.append(tasks.create_task(office.bans.run()))
+        running += [tasks.create_task(office.bans.run()), tasks.create_task(office.reporter.run())]
         running.append(tasks.create_task(line.beat(lambda: _lock_held_s(data))))
         line.tell(ready=True)
         log.debug("worker serves", slot=spec.slot, generation=spec.generation, pid=os.getpid())

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ..model.address import AddressError, parse_domain
+from ..model.address import Address, AddressError, parse_domain
 from .addresses import server_address
 from .content import senseless_content
 from .lines import key_lines, line_of
@@ -177,7 +177,7 @@ def _senseless(tree: dict[str, Any]) -> list[Found]:
     """What has the right type and still cannot be meant."""
     config: Config = _convert(tree, Config)
     parts = (_senseless_places, _senseless_network, _senseless_times, _senseless_filters, senseless_content, _senseless_sending)
-    return [found for part in (*parts, _senseless_imap) for found in part(config)]
+    return [found for part in parts for found in part(config)]
 
 
 def _senseless_sending(config: Config) -> Iterator[Found]:
@@ -203,14 +203,6 @@ def _senseless_places(config: Config) -> Iterator[Found]:
         yield ("workers",), "`workers`: cannot be negative"
 
 
-def _senseless_imap(config: Config) -> Iterator[Found]:
-    if config.imap.message_limit and config.imap.message_limit < 1000:
-        # RFC 9738 §3: clients need not cope with less.
-        yield ("imap", "message_limit"), "`imap.message_limit`: must be 0 or at least 1000"
-    if not 1000 <= config.imap.save_limit <= 100_000:
-        yield ("imap", "save_limit"), "`imap.save_limit`: must be from 1000 to 100000"
-
-
 def _senseless_network(config: Config) -> Iterator[Found]:
     for service in SERVICES:
         port = getattr(config.listen, service)
@@ -233,6 +225,11 @@ def _senseless_network(config: Config) -> Iterator[Found]:
         if not _is_network(name):
             yield ("protection", "trusted"), f"`protection.trusted`: {name!r} is no IP address and no network like 192.0.2.0/24"
     yield from _senseless_blocklists(config)
+    if config.reports.sender:
+        try:
+            Address.parse(config.reports.sender)
+        except AddressError as error:
+            yield ("reports", "sender"), f"`reports.sender`: {error}"
     for name in config.authentication.trusted_sealers:
         if not _is_domain(name):
             yield ("authentication", "trusted_sealers"), f"`authentication.trusted_sealers`: {name!r} is not a domain"

@@ -22,14 +22,15 @@ from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
 from . import accept, records
 from .bounce import About
-from .complaints import Complaints
 from .deliver import Copies, Deliverer, FlowSettings
+from .dmarc_count import DmarcCounter
 from .edits import Editor
 from .gate import Gate
 from .judge import judge_sender
 from .judgement import UNJUDGED, Judge, Judgement
 from .plan import Fates, decide_all
 from .relay_domains import RelayDomains
+from .report_inbox import ReportInbox
 from .rules import IN, NO_ORDERS, Orders, Rules
 
 log = Log("receive")
@@ -52,12 +53,12 @@ class Receiver:
         judge: Judge | None = None,
         bans: Bans | None = None,
         gate: Gate | None = None,
+        counter: DmarcCounter | None = None,
+        reports: ReportInbox | None = None,
         srs: Srs | None = None,
         rules: Rules | None = None,
         relay_domains: RelayDomains | None = None,
-        complaints: Complaints | None = None,
     ) -> None:
-        self._complaints = complaints
         self._relay_domains = relay_domains
         self._srs = srs
         self._rules = rules or Rules()
@@ -71,12 +72,14 @@ class Receiver:
         self._bans = bans
         self._editor = Editor(store=store, directory=directory, settings=settings)
         self._gate = gate
+        self._counter = counter
+        self._reports = reports
         self._is_first = True
 
     def behind_another(self) -> Receiver:
         """The mail path behind a mail server that has judged already, and whose own address says nothing about the sender."""
         path = copy(self)
-        path._judge, path._gate, path._is_first = None, None, False
+        path._judge, path._gate, path._bans, path._is_first = None, None, None, False
         return path
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
@@ -133,6 +136,8 @@ class Receiver:
         header = accept.header_octets(incoming.body)
         accept.check_hops(header)
         judged = await self._judge.judge(incoming, header) if self._judge else UNJUDGED
+        if self._counter is not None:
+            self._counter.note(incoming, judged, header)
         key = accept.accept_key(incoming.client.address, incoming.envelope, incoming.body)
         if judged.edits:
             edits = together(judged.edits)
@@ -177,9 +182,9 @@ class Receiver:
             along=await self._deliverer.reports(about(incoming, header), incoming.accepted, fates, items),
         )
         receipt = await self._store.commit(plan)
+        if self._reports is not None and not receipt.repeated:
+            self._reports.offer(incoming, receipt.blob, judged.verdict)
         note_accepted(incoming, receipt, started)
-        if self._complaints is not None:
-            await self._complaints.hear(incoming, header, judged)
         return receipt
 
     def _orders(self, incoming: Incoming, header: bytes) -> Orders:

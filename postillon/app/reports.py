@@ -1,0 +1,58 @@
+"""Reports to and from others, put together."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from ..config import Config
+from ..flow.deliver import FlowSettings
+from ..flow.dmarc_count import DmarcCounter
+from ..flow.dmarc_heard import DmarcHeard
+from ..flow.dmarc_send import DmarcSender, DmarcSendSettings
+from ..flow.post import Post
+from ..flow.report_inbox import ReportInbox
+from ..flow.sign import Signer
+from ..model.address import Address
+from ..seams import Resolver
+from ..workers.reporter import ReporterSettings, ReportWorker
+from .data import Opened
+
+SPREAD_S = 4 * 3600
+"""Within so long after midnight reports are sent, each server at a time of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    counter: DmarcCounter | None
+    """None: no reports are sent."""
+    sender: DmarcSender
+    heard: DmarcHeard
+    inbox: ReportInbox
+    worker: ReportWorker
+
+
+def make_heard(data: Opened, resolver: Resolver) -> DmarcHeard:
+    return DmarcHeard(side=data.side, resolver=resolver, clock=data.clock, is_ours=data.directory.is_local_domain)
+
+
+def make_reports(config: Config, data: Opened, resolver: Resolver, flow: FlowSettings, signer: Signer, slot: int) -> Reports:
+    """*slot* 0 sends them."""
+    wanted = config.reports
+    counter = DmarcCounter(data.side, data.clock)
+    post = Post(store=data.store, directory=data.directory, clock=data.clock, ids=data.ids, settings=flow, signer=signer)
+    settings = DmarcSendSettings(
+        hostname=config.hostname,
+        organization=wanted.organization or config.hostname,
+        sender=Address.parse(wanted.sender) if wanted.sender else Address("postmaster", config.hostname),
+    )
+    sender = DmarcSender(side=data.side, resolver=resolver, post=post, clock=data.clock, ids=data.ids, settings=settings)
+    heard = make_heard(data, resolver)
+    worker = ReportWorker(
+        flush=counter.flush,
+        sends=(sender.send_due,) if wanted.dmarc and slot == 0 else (),
+        clock=data.clock,
+        settings=ReporterSettings(offset_s=zlib.crc32(config.hostname.encode()) % SPREAD_S),
+    )
+    inbox = ReportInbox(data.store, wanted.inboxes, (heard.take,))
+    return Reports(counter if wanted.dmarc else None, sender, heard, inbox, worker)
