@@ -17,6 +17,7 @@ from .queue import queue
 from .reading import reading
 from .relay import relay
 from .servers import PASSWORD, PostfixDovecot, Postillon, Server
+from .sessions import idle, logins, mixed, patience
 from .smtp_load import Load, run
 
 MAILBOXES = [f"user{n}@bench.test" for n in range(100)]
@@ -126,6 +127,10 @@ SCENES: dict[str, Callable[[list[Server], float], None]] = {
     "overview": overview,
     "reading": lambda servers, scale: reading(servers, MAILBOXES[1], scale),
     "queue": queued,
+    "logins": lambda servers, scale: logins(servers, MAILBOXES, scale, row),
+    "mixed": lambda servers, scale: mixed(servers, MAILBOXES, scale, row),
+    "idle": lambda servers, scale: idle(servers, MAILBOXES, scale, row),
+    "patience": lambda servers, scale: patience(servers, MAILBOXES[10:], scale, row),
 }
 
 

@@ -65,7 +65,7 @@ async def store(session: Session, command: Command, request: Store) -> bytes | N
         await session.tell(expunges=request.uid, reread=True)
         numbers = failed if request.uid else [selected.view.number_of(slot) for slot in _slots(selected, failed)]
         return b"[%b] Conditional STORE failed for some" % modified(format_set(sorted(numbers)))
-    if missing and not request.uid:
+    if missing and not request.uid and not request.silent:  # RFC 2180 §4.2.1: who wants no answer has got all it asked for
         raise No("Some of the messages were expunged", b"EXPUNGEISSUED")
     return None
 
