@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import os
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -417,22 +418,25 @@ async def check(tools: Tools) -> list[str]:
 
 @_operation("status")
 async def status(tools: Tools) -> dict[str, Any]:
-    """The server as a whole, and the connections of the worker that answers."""
+    """The server as a whole: connections are those of all workers, a second ago."""
     views = await tools.directory.domains()
     accounts = await tools.directory.accounts()
     now = tools.clock.now()
     due = await tools.store.next_due()
     place = os.statvfs(tools.data)
+    working = tools.working()
+    connections = sum((Counter(worker.connections) for worker in working), Counter[str]())
     return {
         "version": __version__,
         "worker_pid": os.getpid(),
         "worker_up_s": now - tools.started,
+        "workers": len(working),
         "domains": len(views),
         "accounts": len(accounts),
         "mail_octets": sum(account.used for account in accounts),
         "queued": await tools.store.queue_size(),
         "next_attempt_s": None if due is None else max(0, due - now),
         "disk_free_octets": place.f_bavail * place.f_frsize,
-        "connections_here": [f"{service} {count}" for service, count in tools.connections().items() if count],
+        "connections": [f"{service} {count}" for service, count in connections.items() if count],
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
     }

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..app.lives import Working
 from ..directory.bans import Bans
 from ..directory.local import LocalDirectory
 from ..flow.allowance import Allowance
@@ -17,7 +18,7 @@ from ..storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """*connections*: sessions under way on this worker, by service; empty when alone."""
+    """*working*: the workers that live; none when alone."""
 
     directory: LocalDirectory
     store: Store
@@ -25,7 +26,7 @@ class Tools:
     clock: Clock
     data: str
     started: int
-    connections: Callable[[], dict[str, int]]
+    working: Callable[[], list[Working]]
     allowance: Allowance
     bans: Bans
     prober: Callable[[], Prober]

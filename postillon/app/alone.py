@@ -35,6 +35,6 @@ async def alone(config: Config, operation: str, arguments: dict[str, Any]) -> An
 
         heard = make_heard(data, make_resolver(config))
         tools = Tools(
-            data.directory, data.store, data.bus, data.clock, config.data, now, dict, allowance, data.bans, prober, heard
+            data.directory, data.store, data.bus, data.clock, config.data, now, list, allowance, data.bans, prober, heard
         )
         return await perform(tools, operation, arguments)

@@ -55,6 +55,7 @@ from .data import Opened
 from .dkim import DkimKeys
 from .filters import Parts, judge_settings, make_filters
 from .gate import make_blocklists, make_gate
+from .lives import Lives
 from .ports import MailPaths, Port, Session, proxies, smtp_ports
 from .reports import Reports, make_reports
 from .resolver import make_resolver
@@ -189,7 +190,7 @@ def compose(spec: Spec, data: Opened) -> Office:
                 Heard(submitter(data.directory), outgoing.milters if outgoing else None),
             ),
         ),
-        unix=_unix(config, data, submitter, allowance, lambda: office.connections(), transport.prober, reports),
+        unix=_unix(config, data, submitter, allowance, transport.prober, reports),
         queue=queue,
         janitor=janitor,
         indexer=Indexer(data.store, data.index) if spec.slot == 0 else None,  # one for all workers
@@ -298,7 +299,6 @@ def _unix(
     data: Opened,
     submitter: Callable[[Directory], Submitter],
     allowance: Allowance,
-    connections: Callable[[], dict[str, int]],
     prober: Callable[[], Prober],
     reports: Reports,
 ) -> dict[str, Session]:
@@ -314,7 +314,7 @@ def _unix(
         data.clock,
         config.data,
         data.clock.now(),
-        connections,
+        Lives(data.layout.run).working,
         allowance,
         data.bans,
         prober,

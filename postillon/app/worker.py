@@ -30,6 +30,7 @@ from .office import Office, compose
 GRACE_S = 2.0
 """For commands under way when we are told to stop."""
 CONFIRM_S = 0.5
+TELL_S = 1
 RECORD_S = 1.0
 MAX_DIRECTORY = 90
 """Octets; a Unix socket's address holds 107."""
@@ -109,7 +110,7 @@ async def _serve(spec: Spec, line: Lifeline) -> None:
         ) as data:
             lives.enter(spec.slot, owner_of(spec.slot, spec.instance))
             await data.store.void_former()
-            await _run(spec, line, data, stopping)
+            await _run(spec, line, data, lives, stopping)
             await data.store.flush_confirmed()
             await data.store.flush_notes()
     finally:
@@ -127,7 +128,7 @@ def _noted() -> None:
     """SIGHUP: certificates are read again when their files change; there is nothing to do."""
 
 
-async def _run(spec: Spec, line: Lifeline, data: Opened, stopping: asyncio.Event) -> None:
+async def _run(spec: Spec, line: Lifeline, data: Opened, lives: Lives, stopping: asyncio.Event) -> None:
     office = compose(spec, data)
     listeners = [(service, socket.socket(fileno=fd)) for service, fd in spec.listeners]
     unix = {"admin": socket.socket(fileno=spec.admin), "sendmail": socket.socket(fileno=spec.sendmail)}
@@ -139,6 +140,7 @@ async def _run(spec: Spec, line: Lifeline, data: Opened, stopping: asyncio.Event
         running += [tasks.create_task(_note_confirmed(data.store)), tasks.create_task(_write_records(data.store))]
         running += [tasks.create_task(office.bans.run()), tasks.create_task(office.reporter.run())]
         running.append(tasks.create_task(line.beat(lambda: _lock_held_s(data))))
+        running.append(tasks.create_task(_tell(lives, office)))
         line.tell(ready=True)
         log.debug("worker serves", slot=spec.slot, generation=spec.generation, pid=os.getpid())
         await stopping.wait()
@@ -159,6 +161,13 @@ async def _write_records(store: Store) -> None:
         await asyncio.sleep(RECORD_S)
         with contextlib.suppress(Refusal):
             await store.flush_notes()
+
+
+async def _tell(lives: Lives, office: Office) -> None:
+    """What this worker is at, for `postillon status` on whichever worker answers."""
+    while True:
+        lives.note(office.connections())
+        await asyncio.sleep(TELL_S)
 
 
 def _lock_held_s(data: Opened) -> float:

@@ -100,6 +100,8 @@ def test_so_many_workers_share_the_work(tmp_path: Path, workers: int):
             for client in idle:
                 client.send(b"i IDLE\r\n")
                 assert client.readline().startswith(b"+")
+            wait_until(lambda: f"imaps {3 * workers}" in server.ask("status")["connections"], 10, "all connections to be counted")
+            assert server.ask("status")["workers"] == workers
             for number in range(10):
                 alice.submit([BOB], f"number {number}")
             for client in idle:
