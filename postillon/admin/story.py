@@ -69,6 +69,8 @@ def _envelope(facts: Facts) -> str:
 
 
 def _accepted(facts: Facts) -> str:
+    if "made_here" in facts:
+        return f"made here: {printable(facts['made_here'])}, to {_list(facts.get('recipients', ()), _address)}"
     if "report_about" in facts:
         return f"a report made here about message {facts['report_about']}, to {_list(facts.get('recipients', ()), _address)}"
     size = f", {facts['size']} octets" if "size" in facts else ""

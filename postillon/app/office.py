@@ -38,6 +38,7 @@ from ..relay.hop import IsSelf, RelaySettings, is_public
 from ..relay.mta_sts import PolicyFetcher, StsPolicies
 from ..relay.probe import Prober
 from ..relay.smarthost import Routes
+from ..relay.tls_outcomes import TlsOutcomes
 from ..relay.tls_policy import ClientContexts, TlsMode, TlsRules
 from ..relay.transport import RelayTransport
 from ..seams import Directory, Resolver
@@ -62,6 +63,7 @@ from .resolver import make_resolver
 from .rules import make_fallbacks, make_relay_domains, make_rules
 from .sending import make_allowance, make_srs
 from .tls import chains
+from .tls_reports import make_tls_reports
 
 FILES_KEPT = 128
 """Descriptors that connections of clients may not take, besides those for sending."""
@@ -168,15 +170,25 @@ def compose(spec: Spec, data: Opened) -> Office:
             rules=make_rules(config),
         )
 
-    reports = make_reports(config, data, resolver, flow, signer, spec.slot)
-    transport = make_transport(config, data, resolver)
+    outcomes = TlsOutcomes(data.clock)
+    tls_reports = make_tls_reports(config, data, resolver, outcomes, signer)
+    reports = make_reports(config, data, resolver, flow, signer, spec.slot, tls_reports)
+    transport = make_transport(config, data, resolver, outcomes)
     queue = _queue(config, data, reporter, deliverer, transport)
 
     def prune_records() -> Awaitable[int]:
         return data.store.prune_records(config.records.keep_days * 86400)
 
     janitor = Janitor(
-        (data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune, reports.heard.prune)
+        (
+            data.store.clean,
+            data.limiter.prune,
+            data.bans.prune,
+            prune_records,
+            allowance.prune,
+            reports.heard.prune,
+            tls_reports.prune,
+        )
     )
     data.store.space.on_pressed = janitor.press
     receiver = _receiver(config, data, resolver, transport, deliverer, flow, keys, listening, reports)
@@ -305,7 +317,9 @@ def _unix(
     async def send_reports(with_today: bool) -> int:
         if reports.counter is not None:
             await reports.counter.flush()
-        return await reports.sender.send_due(with_today=with_today)
+        await reports.tls.flush()
+        about_mail = await reports.sender.send_due(with_today=with_today) if reports.counter is not None else 0
+        return about_mail + await reports.tls.send_due(with_today=with_today)
 
     tools = Tools(
         data.directory,
@@ -371,7 +385,7 @@ def _queue(config: Config, data: Opened, reporter: Reporter, deliverer: Delivere
     )
 
 
-def _rules(config: Config, data: Opened, resolver: Resolver, verified: ssl.SSLContext) -> TlsRules:
+def _rules(config: Config, data: Opened, resolver: Resolver, verified: ssl.SSLContext, outcomes: TlsOutcomes | None) -> TlsRules:
     """What TLS the mail hosts of other domains must give."""
     development = config.development
     fetch = PolicyFetcher(
@@ -382,13 +396,14 @@ def _rules(config: Config, data: Opened, resolver: Resolver, verified: ssl.SSLCo
     )
     return TlsRules(
         resolver=resolver,
-        policies=StsPolicies(resolver=resolver, fetch=fetch, memory=data.store, clock=data.clock),
+        policies=StsPolicies(resolver=resolver, fetch=fetch, memory=data.store, clock=data.clock, outcomes=outcomes),
         port=development.mx_port if development else 25,
         overrides={domain: TlsMode(own.tls) for domain, own in config.sending.destinations.items() if own.tls},
+        outcomes=outcomes,
     )
 
 
-def make_transport(config: Config, data: Opened, resolver: Resolver) -> RelayTransport:
+def make_transport(config: Config, data: Opened, resolver: Resolver, outcomes: TlsOutcomes | None = None) -> RelayTransport:
     development = config.development
     verified = client_context(verify=True, ca_file=development.trust or None if development else None)
     relayed = {name: NextHop(one.host, one.port, one.tls) for name, one in config.relay_domains.items() if one.host}
@@ -407,7 +422,8 @@ def make_transport(config: Config, data: Opened, resolver: Resolver) -> RelayTra
         contexts=ClientContexts(client_context(verify=False), verified),
         is_self=_is_self(config),
         routes=lambda: routes,
-        rules=_rules(config, data, resolver, verified),
+        rules=_rules(config, data, resolver, verified, outcomes),
+        outcomes=outcomes,
     )
 
 

@@ -13,6 +13,7 @@ from ..flow.dmarc_send import DmarcSender, DmarcSendSettings
 from ..flow.post import Post
 from ..flow.report_inbox import ReportInbox
 from ..flow.sign import Signer
+from ..flow.tls_reports import TlsReports
 from ..model.address import Address
 from ..seams import Resolver
 from ..workers.reporter import ReporterSettings, ReportWorker
@@ -30,13 +31,16 @@ class Reports:
     heard: DmarcHeard
     inbox: ReportInbox
     worker: ReportWorker
+    tls: TlsReports
 
 
 def make_heard(data: Opened, resolver: Resolver) -> DmarcHeard:
     return DmarcHeard(side=data.side, resolver=resolver, clock=data.clock, is_ours=data.directory.is_local_domain)
 
 
-def make_reports(config: Config, data: Opened, resolver: Resolver, flow: FlowSettings, signer: Signer, slot: int) -> Reports:
+def make_reports(
+    config: Config, data: Opened, resolver: Resolver, flow: FlowSettings, signer: Signer, slot: int, tls: TlsReports
+) -> Reports:
     """*slot* 0 sends them."""
     wanted = config.reports
     counter = DmarcCounter(data.side, data.clock)
@@ -49,10 +53,10 @@ def make_reports(config: Config, data: Opened, resolver: Resolver, flow: FlowSet
     sender = DmarcSender(side=data.side, resolver=resolver, post=post, clock=data.clock, ids=data.ids, settings=settings)
     heard = make_heard(data, resolver)
     worker = ReportWorker(
-        flush=counter.flush,
-        sends=(sender.send_due,) if wanted.dmarc and slot == 0 else (),
+        flushes=(counter.flush, tls.flush),
+        sends=(*((sender.send_due,) if wanted.dmarc else ()), tls.send_due) if slot == 0 else (),
         clock=data.clock,
         settings=ReporterSettings(offset_s=zlib.crc32(config.hostname.encode()) % SPREAD_S),
     )
-    inbox = ReportInbox(data.store, wanted.inboxes, (heard.take,))
-    return Reports(counter if wanted.dmarc else None, sender, heard, inbox, worker)
+    inbox = ReportInbox(data.store, wanted.inboxes, (heard.take, tls.take))
+    return Reports(counter if wanted.dmarc else None, sender, heard, inbox, worker, tls)

@@ -32,7 +32,7 @@ _COMMANDS = {
     "trace": "what became of a message, and why",
     "probe": "how mail for an address would be delivered",
     "dkim": "keys that outgoing mail is signed with",
-    "reports": "what others report about mail in our domains' names",
+    "reports": "what others report about mail in our names and about TLS",
     "ban": "addresses that are refused",
     "version": "the version of this program",
 }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import asdict
 
 import click
 
 from ..config import Size
+from . import records
 from .commands import Server, fail, on_server
 from .passwords import obtain
+from .records import Record, quoted
 
 
 @click.group()
@@ -32,6 +35,34 @@ def domain_add(server: Server, name: str, alias_of: str, catch_all: str) -> None
 def domain_list(server: Server) -> None:
     """All domains."""
     server.show(server.ask("domain.list"), ("name", "accounts", "alias_of", "catch_all"))
+
+
+@domain.command("records")
+@click.argument("name")
+@on_server
+def domain_records(server: Server, name: str) -> None:
+    """The DNS records of a domain, and its MTA-STS policy."""
+    host = server.config().hostname
+    keys = [Record(row["name"], "TXT", quoted(row["value"])) for row in server.ask("dkim.records", domain=name)]
+    groups = {
+        "needed": [*records.needed(name, host), *keys],
+        "for mail programs": records.for_clients(name, host),
+        "for reports about TLS": records.for_reports(name),
+        "for MTA-STS, once its policy is served": records.for_mta_sts(name, host),
+    }
+    policy = records.mta_sts_policy(host)
+    if server.as_json:
+        rows = [{"for": group, **asdict(record)} for group, found in groups.items() for record in found]
+        server.show({"records": rows, "mta_sts_policy": policy})
+        return
+    for group, found in groups.items():
+        click.echo(f"{group}:\n")
+        for record in found:
+            click.echo(f"  {record}")
+        click.echo()
+    click.echo(f"the policy at https://mta-sts.{name}/.well-known/mta-sts.txt, as text/plain:\n")
+    for line in policy.splitlines():
+        click.echo(f"  {line}")
 
 
 @domain.command("remove")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +45,24 @@ def for_clients(domain: str, host: str) -> list[Record]:
     return [Record(f"_{service}._tcp.{domain}", "SRV", f"0 1 {port} {host}.") for service, port in services]
 
 
-def for_later(domain: str) -> list[Record]:
-    """They promise what this version does not serve yet."""
+def for_reports(domain: str) -> list[Record]:
+    """So that others tell us how TLS on their way to us went (RFC 8460)."""
+    return [Record(f"_smtp._tls.{domain}", "TXT", f'"v=TLSRPTv1; rua=mailto:postmaster@{domain}"')]
+
+
+def for_mta_sts(domain: str, host: str) -> list[Record]:
+    """So that others insist on TLS towards us (RFC 8461); `mta_sts_policy` must be served before they are set."""
     return [
-        Record(f"_mta-sts.{domain}", "TXT", '"v=STSv1; id=1"'),
-        Record(f"_smtp._tls.{domain}", "TXT", f'"v=TLSRPTv1; rua=mailto:postmaster@{domain}"'),
+        Record(f"mta-sts.{domain}", "A", "the address of a web server with a certificate for that name"),
+        Record(f"_mta-sts.{domain}", "TXT", f'"v=STSv1; id={policy_id(host)}"'),
     ]
+
+
+def mta_sts_policy(host: str) -> str:
+    """The text of `https://mta-sts.DOMAIN/.well-known/mta-sts.txt`: in testing mode, until the reports are good."""
+    return f"version: STSv1\nmode: testing\nmx: {host}\nmax_age: 604800\n"
+
+
+def policy_id(host: str) -> str:
+    """Another one for another policy (RFC 8461 §3.1: letters and digits)."""
+    return hashlib.sha256(mta_sts_policy(host).encode()).hexdigest()[:16]

@@ -1,17 +1,19 @@
-"""`postillon reports`: what other servers tell of mail in our domains' names."""
+"""`postillon reports`: what other servers tell of mail in our domains' names, and on its way to us."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
 
 from .commands import Server, on_server, table
+from .trace import moment
 
 
 @click.group()
 def reports() -> None:
-    """Reports that other servers send about mail in our domains' names."""
+    """Reports of other servers: about mail in our domains' names, and about TLS on the way to us."""
 
 
 @reports.command("dmarc")
@@ -52,3 +54,29 @@ def reports_send(server: Server, today: bool) -> None:
         server.show(sent)
     else:
         click.echo(f"{sent['sent']} reports sent.")
+
+
+@reports.command("tls")
+@click.option("--since", metavar="TIME", help='The earliest: "7d" ago, or "2026-11-23".')
+@click.option("--counted", is_flag=True, help="What we have counted towards others and not reported to them yet.")
+@on_server
+def reports_tls(server: Server, since: str | None, counted: bool) -> None:
+    """TLS on the way to us, as others have seen it (RFC 8460)."""
+    if counted:
+        rows = server.ask("reports.tls.sent")
+        columns: tuple[str, ...] = ("day", "domain", "policies", "successes", "failures", "reasons")
+    else:
+        rows = server.ask("reports.tls", since=moment(since) if since else 0)
+        columns = ("day", "domain", "by", "policies", "successes", "failures", "reasons")
+    server.show(rows if server.as_json else [_readable(row) for row in rows], columns)
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    reasons = [_reason(one) if isinstance(one, dict) else str(one) for one in row["reasons"]]
+    day = time.strftime("%Y-%m-%d", time.gmtime(row.get("start", row.get("day", 0))))
+    return row | {"day": day, "reasons": "; ".join(reasons[:5])}
+
+
+def _reason(one: dict[str, Any]) -> str:
+    where = f" at {one['host']}" if one["host"] else ""
+    return f"{one['sessions']} {one['result']}{where}{' (' + one['reason'] + ')' if one['reason'] else ''}"

@@ -228,9 +228,10 @@ def _report(plan: Plan, password: str) -> None:
     click.echo("\nSo that mail programs find the server by the address alone:\n")
     for record in records.for_clients(domain, host):
         click.echo(f"  {record}")
-    click.echo("\nFor later (NOT yet: they promise what this version does not serve):\n")
-    for record in records.for_later(domain):
+    click.echo("\nSo that others report how TLS towards you goes (`postillon reports tls` shows it):\n")
+    for record in records.for_reports(domain):
         click.echo(f"  {record}")
+    click.echo("\nFor later, MTA-STS: when a web server of yours serves its policy (`postillon domain records` prints it).\n")
     click.echo(
         f"\nNext:\n"
         f"  1. Set the records, and the reverse name (PTR) of this machine's addresses to {host}.\n"

@@ -282,11 +282,13 @@ class Reports:
 
     dmarc: bool = True
     """Send daily aggregate reports to domains that ask for them (DMARC)."""
+    tls: bool = True
+    """Tell domains that ask for it, once a day, how TLS towards them went (TLS-RPT)."""
     organization: str = ""
     """Who reports; empty: `hostname`."""
     sender: str = ""
     """The address in From of the reports; empty: postmaster at `hostname`."""
-    inboxes: tuple[str, ...] = ("postmaster", "dmarc", "dmarc-reports", "tls-reports")
+    inboxes: tuple[str, ...] = ("postmaster", "dmarc", "dmarc-reports", "tlsrpt", "tls-reports")
     """Local parts, or whole addresses, of ours whose mail is looked through for reports of others."""
 
 
@@ -356,12 +358,12 @@ class Config:
     authentication: Authentication = Authentication()
     filters: Filters = Filters()
     protection: Protection = Protection()
-    reports: Reports = Reports()
     milters: dict[str, Milter] = field(default_factory=dict)
     """By a name of your choice; they are asked in this order."""
     blocklists: tuple[Blocklist, ...] = ()
     logging: Logging = Logging()
     records: Records = Records()
+    reports: Reports = Reports()
     development: Development | None = None
 
 

@@ -1,4 +1,4 @@
-"""One GET over HTTPS, for documents that strangers publish (RFC 9112): verified TLS, small, no redirects, no second thoughts.
+"""One GET or POST over HTTPS, for documents that strangers publish (RFC 9112): verified TLS, small, no redirects.
 
 Not a general client: no cookies, no keep-alive, no proxies, no plain HTTP. Names are the caller's resolver's business.
 """
@@ -41,11 +41,35 @@ async def get(
     timeout_s: float = TIMEOUT_S,
 ) -> Document:
     """The document at `https://host:port/path`, asked at one of *addresses*. Anything but a complete 200 is a HttpError."""
+    return await _ask(host, port, addresses, context, _request("GET", host, port, path), limit, timeout_s)
+
+
+async def post(
+    host: str,
+    path: str,
+    octets: bytes,
+    media_type: str,
+    *,
+    port: int,
+    addresses: Sequence[str],
+    context: ssl.SSLContext,
+    limit: int = MAX_BODY,
+    timeout_s: float = TIMEOUT_S,
+) -> Document:
+    """Hand *octets* to `https://host:port/path`. Anything but a complete answer of 200 to 202, or 204, is a HttpError."""
+    fields = f"Content-Type: {media_type}\r\nContent-Length: {len(octets)}\r\n"
+    request = _request("POST", host, port, path, fields) + octets
+    return await _ask(host, port, addresses, context, request, limit, timeout_s)
+
+
+async def _ask(
+    host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext, request: bytes, limit: int, timeout_s: float
+) -> Document:
     try:
         async with asyncio.timeout(timeout_s):
             stream = await _connected(host, port, addresses, context)
             try:
-                return await _exchange(stream, host, port, path, limit)
+                return await _exchange(stream, host, request, limit)
             finally:
                 stream.abort()
     except TimeoutError:
@@ -67,10 +91,14 @@ async def _connected(host: str, port: int, addresses: Sequence[str], context: ss
     raise trouble
 
 
-async def _exchange(stream: Stream, host: str, port: int, path: str, limit: int) -> Document:
+def _request(method: str, host: str, port: int, path: str, fields: str = "") -> bytes:
     authority = host if port == 443 else f"{host}:{port}"
-    request = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: */*\r\nUser-Agent: Postillon\r\nConnection: close\r\n\r\n"
-    await stream.send(request.encode("ascii"))
+    head = f"{method} {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: */*\r\nUser-Agent: Postillon\r\nConnection: close\r\n"
+    return f"{head}{fields}\r\n".encode("ascii")
+
+
+async def _exchange(stream: Stream, host: str, request: bytes, limit: int) -> Document:
+    await stream.send(request)
     data = b""
     while b"\r\n\r\n" not in data:
         data += await _more(stream, host)
@@ -78,7 +106,9 @@ async def _exchange(stream: Stream, host: str, port: int, path: str, limit: int)
             raise HttpError(f"{host}: the header is too long")
     head, _, rest = data.partition(b"\r\n\r\n")
     status, fields = _head(host, head)
-    if status != 200:
+    if status == 204 and request.startswith(b"POST"):
+        return Document("", b"")
+    if status not in ((200, 201, 202) if request.startswith(b"POST") else (200,)):
         # RFC 8461 §3.3: no redirect is followed; they would lead out of what the certificate vouches for.
         raise HttpError(f"{host}: status {status}")
     body = await _body(stream, host, fields, rest, limit)

@@ -18,6 +18,7 @@ from ..protocols.smtp.reply import Reply
 from . import dane
 from .hop import Hop, Timeouts
 from .outcome import deferred, of_reply
+from .tls_outcomes import result_of
 from .tls_policy import ClientContexts, TlsMode
 
 
@@ -32,6 +33,12 @@ class Trouble(Exception):
         self.is_tls = is_tls
         self.decided: dict[int, Outcome] = {}
         """Recipients, by position, that it had refused before."""
+        self.result = ""
+        """What a TLS report calls it (RFC 8460 §4.3); empty: it was not about TLS."""
+        self.reason = ""
+        """More about that."""
+        self.source = ""
+        """Our own address, where there is a result."""
         self.has_answered = False
         """It could be connected to."""
         self.is_stale = False
@@ -107,6 +114,17 @@ class Conversation:
         trouble.has_answered = True
         return trouble
 
+    def tls_trouble(self, outcome: Outcome, result: str, reason: str = "", *, is_tls: bool = True) -> Trouble:
+        """TLS failed; *result* and *reason* are for a report."""
+        trouble = self.trouble(outcome, is_tls=is_tls)
+        trouble.result, trouble.reason, trouble.source = result, reason, self.source
+        return trouble
+
+    @property
+    def source(self) -> str:
+        """Our own address."""
+        return self._stream.local
+
     async def ask(self, command: bytes, timeout_s: float) -> Reply:
         """Raises Trouble, also when an answer is there before the question: it would be taken for the answer to another one."""
         if not self.is_usable:
@@ -134,13 +152,13 @@ class Conversation:
             )
         except OSError as error:
             outcome = deferred("4.7.5", f"TLS could not be agreed on: {why(error)}", remote=self.hop.remote)
-            raise self.trouble(outcome, is_tls=not isinstance(error, InjectedPlaintext)) from error
+            raise self.tls_trouble(outcome, *result_of(error), is_tls=not isinstance(error, InjectedPlaintext)) from error
         self._engine = smtp.ClientEngine()
         if hop.tls is TlsMode.DANE and not dane.is_trusted(
             self._stream.peer_chain(), hop.tlsa, hop.names, datetime.datetime.now(datetime.UTC)
         ):
             text = "its certificate does not fit its TLSA records"
-            raise self.trouble(deferred("4.7.5", text, remote=hop.remote), is_tls=True)
+            raise self.tls_trouble(deferred("4.7.5", text, remote=hop.remote), "validation-failure", "no TLSA record fits")
 
     async def quit(self) -> None:
         """Say goodbye and close. Never raises for the peer's faults."""

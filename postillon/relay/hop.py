@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ..message.tlsrpt import UsedPolicy
 from .dane import Tlsa
 from .tls_policy import TlsMode
 
@@ -31,6 +32,8 @@ class Hop:
     """Who asks for that much TLS, see `tls_policy.HostTls`."""
     domain: str = field(default="", compare=False)
     """The recipients' domain, where DNS led here; empty for a fixed next hop."""
+    policy: UsedPolicy | None = field(default=None, compare=False)
+    """What a TLS report calls that; None: sessions are not reported."""
 
     @property
     def because(self) -> str:

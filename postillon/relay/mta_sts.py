@@ -16,8 +16,10 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from ..log import Log
+from ..message.tlsrpt import Failure, UsedPolicy
 from ..net.http_client import HttpError, get
 from ..seams import Clock, DnsStatus, Resolver
+from .tls_outcomes import TlsOutcomes
 
 log = Log("relay")
 
@@ -126,7 +128,11 @@ Fetch = Callable[[str], Awaitable[bytes]]
 class StsPolicies:
     """What is known of domains' policies. `of` never raises for anybody's faults."""
 
-    def __init__(self, *, resolver: Resolver, fetch: Fetch, memory: Memory, clock: Clock) -> None:
+    def __init__(
+        self, *, resolver: Resolver, fetch: Fetch, memory: Memory, clock: Clock, outcomes: TlsOutcomes | None = None
+    ) -> None:
+        """*outcomes* counts policies that could not be had."""
+        self._outcomes = outcomes
         self._resolver = resolver
         self._fetch = fetch
         self._memory = memory
@@ -181,6 +187,8 @@ class StsPolicies:
             policy = parse_policy(await self._fetch(domain))
         except (HttpError, BadPolicy) as error:
             log.warning("MTA-STS policy not fetched", domain=domain, reason=str(error))
+            if self._outcomes is not None:
+                self._outcomes.note(domain, UsedPolicy("sts"), Failure(_result(error), reason=str(error)[:100]))
             self._failed[domain] = self._clock.now()
             if len(self._failed) > KEPT:
                 self._failed.popitem(last=False)
@@ -191,6 +199,13 @@ class StsPolicies:
         await self._memory.set_setting(_setting(domain), known.encode())
         log.info("MTA-STS policy fetched", domain=domain, mode=policy.mode, hosts=" ".join(policy.mx), max_age=policy.max_age)
         return known
+
+
+def _result(error: Exception) -> str:
+    """RFC 8460 §4.3.2.2."""
+    if isinstance(error, BadPolicy):
+        return "sts-policy-invalid"
+    return "sts-webpki-invalid" if isinstance(error.__cause__, ssl.SSLCertVerificationError) else "sts-policy-fetch-error"
 
 
 def _setting(domain: str) -> str:

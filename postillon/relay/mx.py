@@ -137,6 +137,7 @@ def _hops(host: _Host, domain: str, settings: RelaySettings) -> list[Hop]:
             names=tls.names,
             why=tls.why,
             domain=domain,
+            policy=tls.policy,
         )
         for address in allowed[:ADDRESSES_PER_HOST]
     ]

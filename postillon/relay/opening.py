@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..log import Log
+from ..message.tlsrpt import Failure
 from ..model.queue import OutcomeKind
 from ..net.stream import connect
 from ..protocols.smtp import client as smtp
@@ -12,22 +13,41 @@ from .conversation import Conversation, Trouble, why
 from .hop import Hop, Timeouts
 from .outcome import deferred, of_reply
 from .session import Session
+from .tls_outcomes import TlsOutcomes
 from .tls_policy import ClientContexts, TlsMode
 
 log = Log("relay")
 
+NO_STARTTLS = "starttls-not-supported"
 
-async def open_session(hop: Hop, hostname: str, contexts: ClientContexts, timeouts: Timeouts) -> Session:
-    """A session with *hop*, ready for mail. Where TLS is only wished for and fails, once more with less. Raises Trouble."""
-    mode = hop.tls
+
+async def open_session(
+    hop: Hop, hostname: str, contexts: ClientContexts, timeouts: Timeouts, outcomes: TlsOutcomes | None = None
+) -> Session:
+    """A session with *hop*, ready for mail. Where TLS is only wished for and fails, once more with less. Raises Trouble.
+
+    *outcomes*: what becomes of TLS is counted there, a session once.
+    """
+    mode, is_counted = hop.tls, False
     while True:
         try:
-            return Session(hop, await open_once(replace(hop, tls=mode), hostname, contexts, timeouts))
+            talk = await open_once(replace(hop, tls=mode), hostname, contexts, timeouts)
+            if not is_counted:
+                _count(outcomes, hop, None if talk.is_encrypted else Failure(NO_STARTTLS, hop.name, hop.address, talk.source))
+            return Session(hop, talk)
         except Trouble as trouble:
+            if trouble.result and not is_counted:
+                is_counted = True
+                _count(outcomes, hop, Failure(trouble.result, hop.name, hop.address, trouble.source, trouble.reason))
             if not trouble.is_tls or mode.weaker is None:
                 raise
             log.info("TLS failed, going on with less", host=hop.remote, mode=mode.value, reason=trouble.outcome.text)
             mode = mode.weaker
+
+
+def _count(outcomes: TlsOutcomes | None, hop: Hop, failure: Failure | None) -> None:
+    if outcomes is not None and hop.policy is not None:
+        outcomes.note(hop.domain, hop.policy, failure)
 
 
 async def open_once(hop: Hop, hostname: str, contexts: ClientContexts, timeouts: Timeouts) -> Conversation:
@@ -79,16 +99,19 @@ async def _start_tls(talk: Conversation, contexts: ClientContexts) -> bool:
     is_required = talk.hop.tls.is_mandatory
     if not talk.offered.starttls:
         if is_required:
-            raise talk.trouble(deferred("4.7.4", "it does not offer STARTTLS, which we require", remote=talk.hop.remote))
+            outcome = deferred("4.7.4", "it does not offer STARTTLS, which we require", remote=talk.hop.remote)
+            raise talk.tls_trouble(outcome, NO_STARTTLS, is_tls=False)
         return False
     reply = await talk.ask(smtp.STARTTLS, talk.timeouts.command_s)
     if reply.kind != 2:
         if is_required:
-            raise talk.trouble(replace(of_reply(reply, talk.hop.remote), kind=OutcomeKind.DEFERRED, status="4.7.4"))
+            outcome = replace(of_reply(reply, talk.hop.remote), kind=OutcomeKind.DEFERRED, status="4.7.4")
+            raise talk.tls_trouble(outcome, NO_STARTTLS, "refused", is_tls=False)
         return False
     if not talk.is_usable:
         # RFC 3207 §4.2, CVE-2011-0411 and its kin: somebody speaks in clear what we would believe to be under TLS.
-        raise talk.trouble(deferred("4.7.5", "octets in clear after the reply to STARTTLS", remote=talk.hop.remote))
+        outcome = deferred("4.7.5", "octets in clear after the reply to STARTTLS", remote=talk.hop.remote)
+        raise talk.tls_trouble(outcome, "validation-failure", "plaintext after STARTTLS", is_tls=False)
     await talk.start_tls(contexts)
     return True
 

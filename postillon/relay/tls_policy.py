@@ -6,18 +6,23 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from ..log import Log
+from ..message.tlsrpt import NO_POLICY, Failure, UsedPolicy
 from ..model.queue import NextHop, Outcome
 from ..seams import Answer, DnsStatus, Resolver
 from . import dane
 from .mta_sts import Policy, StsPolicies
 from .outcome import deferred
+from .tls_outcomes import TlsOutcomes
 
 log = Log("relay")
+
+MAX_STRINGS = 10
+"""TLSA records and mail hosts that a report names."""
 
 
 class TlsMode(Enum):
@@ -82,6 +87,8 @@ class HostTls:
     """What its certificate may be for; the first is the name we ask for (SNI). Empty: the host's name."""
     why: str = ""
     """Who asks for that: `DANE`, `MTA-STS`, `REQUIRETLS`, `our own rule`; empty: nobody."""
+    policy: UsedPolicy | None = NO_POLICY
+    """What a TLS report calls it; None: sessions are not reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,8 @@ class TlsRules:
     port: int = 25
     overrides: Mapping[str, TlsMode] = field(default_factory=dict)
     """By destination domain, from the administrator: they outweigh everything."""
+    outcomes: TlsOutcomes | None = None
+    """Counts what fails before there is a session."""
 
     async def of_hosts(
         self, domain: str, hosts: Sequence[tuple[str, Answer]], is_secure: bool, wish: TlsWish
@@ -119,9 +128,10 @@ class TlsRules:
         """
         override = self.overrides.get(domain)
         if override is not None:
-            return [HostTls(override, why="our own rule") for _ in hosts]
+            return [HostTls(override, why="our own rule", policy=None) for _ in hosts]
         if domain.startswith("[") or (wish.is_optional and not wish.is_required):
-            return [HostTls() for _ in hosts]
+            # Reports about TLS go with `TLS-Required: No`: to count those would make two servers write to each other for ever.
+            return [HostTls(policy=None) for _ in hosts]
         policy = await self.policies.of(domain) if self.policies is not None else None
         return list(await asyncio.gather(*(self._of_host(domain, host, is_secure, policy, wish) for host in hosts)))
 
@@ -134,13 +144,15 @@ class TlsRules:
             found = await self._dane(domain, name, addresses.name or name)
             if found is not None:
                 return found
+        used = sts_policy(policy) if policy is not None else NO_POLICY
         if policy is not None and not policy.allows(name):
+            self._count(domain, used, Failure("validation-failure", name, reason="the policy does not name the mail host"))
             if policy.mode == "enforce":
                 return deferred("4.7.5", f"the MTA-STS policy of {domain} does not name its mail host {name}")
             log.warning("MTA-STS policy in testing mode does not name a mail host", domain=domain, host=name)
-            return HostTls()
+            return HostTls(policy=None)  # it is counted
         if policy is not None:
-            return HostTls(TlsMode.REQUIRED if policy.mode == "enforce" else TlsMode.TESTING, why="MTA-STS")
+            return HostTls(TlsMode.REQUIRED if policy.mode == "enforce" else TlsMode.TESTING, why="MTA-STS", policy=used)
         # RFC 8689 §4.2.1: the name must be beyond doubt before its certificate can prove anything.
         return HostTls(TlsMode.REQUIRED, why="REQUIRETLS") if wish.is_required and is_secure else HostTls()
 
@@ -152,9 +164,28 @@ class TlsRules:
             answer = await self.resolver.tlsa(f"_{self.port}._tcp.{base}")
             if answer.is_temporary:
                 # RFC 7672 §2.1.1: whoever can make the answer vanish must not get the mail in clear.
+                self._count(domain, UsedPolicy("tlsa"), Failure("dnssec-invalid", name, reason=answer.status.value))
                 return deferred("4.4.3", f"DNS lookup of the TLSA records of {name} failed for now: {answer.status.value}")
             if answer.status is DnsStatus.OK and answer.secure:
                 records = dane.usable(answer.records)
                 names = tuple(dict.fromkeys((base, name, domain)))
-                return HostTls(TlsMode.DANE if records else TlsMode.ENCRYPTED, records, names, why="DANE")
+                mode = TlsMode.DANE if records else TlsMode.ENCRYPTED
+                return HostTls(mode, records, names, why="DANE", policy=tlsa_policy(answer.records))
         return None
+
+    def _count(self, domain: str, policy: UsedPolicy, failure: Failure) -> None:
+        if self.outcomes is not None:
+            self.outcomes.note(domain, policy, failure)
+
+
+def tlsa_policy(records: Iterable[dane.Tlsa]) -> UsedPolicy:
+    """TLSA records as a report names them."""
+    strings = sorted(f"{usage} {selector} {matching} {data.hex()[:200]}" for usage, selector, matching, data in records)
+    return UsedPolicy("tlsa", tuple(strings[:MAX_STRINGS]))
+
+
+def sts_policy(policy: Policy) -> UsedPolicy:
+    """An MTA-STS policy as a report names it."""
+    hosts = policy.mx[:MAX_STRINGS]
+    lines = ("version: STSv1", f"mode: {policy.mode}", *(f"mx: {host}" for host in hosts), f"max_age: {policy.max_age}")
+    return UsedPolicy("sts", lines, hosts)

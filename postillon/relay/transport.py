@@ -24,6 +24,7 @@ from .pool import Pool
 from .probe import Prober
 from .session import Session, Source
 from .smarthost import Routes, route_hops
+from .tls_outcomes import TlsOutcomes
 from .tls_policy import ClientContexts, TlsRules, TlsWish
 
 log = Log("relay")
@@ -42,7 +43,10 @@ class RelayTransport:
         routes: Callable[[], Routes] = Routes,
         shuffle: Shuffle | None = None,
         rules: TlsRules | None = None,
+        outcomes: TlsOutcomes | None = None,
     ) -> None:
+        """*outcomes* counts what becomes of TLS."""
+        self._outcomes = outcomes
         self._settings = settings
         self._resolver = resolver
         self._contexts = contexts
@@ -194,7 +198,7 @@ class RelayTransport:
         return _with_security(outcomes, security)
 
     async def _connect(self, hop: Hop) -> Session:
-        return await open_session(hop, self._settings.hostname, self._contexts, self._settings.timeouts)
+        return await open_session(hop, self._settings.hostname, self._contexts, self._settings.timeouts, self._outcomes)
 
     async def close(self) -> None:
         await self._pool.close()

@@ -22,17 +22,17 @@ class ReporterSettings:
 
 
 class ReportWorker:
-    """*flush* each half minute; each of *sends*, which return how many they sent, once a day. `run` until cancelled."""
+    """*flushes* each half minute; each of *sends*, which return how many they sent, once a day. `run` until cancelled."""
 
     def __init__(
         self,
         *,
-        flush: Callable[[], Awaitable[None]],
+        flushes: tuple[Callable[[], Awaitable[None]], ...],
         sends: tuple[Callable[[], Awaitable[int]], ...],
         clock: Clock,
         settings: ReporterSettings | None = None,
     ) -> None:
-        self._flush = flush
+        self._flushes = flushes
         self._sends = sends
         self._clock = clock
         self._settings = settings or ReporterSettings()
@@ -45,7 +45,8 @@ class ReportWorker:
 
     async def step(self) -> None:
         """Do what is due."""
-        await self._try(self._flush)
+        for flush in self._flushes:
+            await self._try(flush)
         today = (self._clock.now() - self._settings.offset_s) // DAY
         if today > self._sent_on:
             self._sent_on = today

@@ -36,6 +36,7 @@ def mail(octets: bytes, subtype: str, name: str) -> bytes:
         (zipped(("a.xml", b"<feedback/>"), method=zipfile.ZIP_STORED), "zip"),
         (b"<feedback/>", "xml"),
     ],
+    ids=["gzip", "zip", "stored", "plain"],
 )
 def test_attachment_is_found_and_unpacked_by_what_it_is(packed: bytes, subtype: str) -> None:
     (part,) = report_parts(mail(packed, subtype, "r!example.test!1!2.xml"))
@@ -73,6 +74,7 @@ def test_bombs_are_left_alone() -> None:
         zipped(("a", b"x" * 1000))[:60],
         b"x" * (MAX_PACKED + 1),
     ],
+    ids=["short gzip", "bad gzip", "bad zip", "two files", "no file", "bzip2", "short zip", "too large"],
 )
 def test_what_is_broken_or_strange_is_refused(packed: bytes) -> None:
     if packed.startswith(b"PK\x05\x06"):  # an archive without files begins with its end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable
 
@@ -35,7 +36,9 @@ class Https:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            self.asked.append(await reader.readuntil(b"\r\n\r\n"))
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+            self.asked.append(head + (await reader.readexactly(int(length[1])) if length else b""))
             writer.write(self.answer)
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError):

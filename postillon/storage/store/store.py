@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from ...message.octets import Octets
 from ...message.part import decode_structure, section
 from ...message.prepare import prepare
+from ...message.tlsrpt import PolicySessions, TlsReport
 from ...model.access import KNOWING, Rights
 from ...model.account import Principal
 from ...model.errors import DiskFull, NotFound, NotPermitted, Refusal, TooLarge, Unavailable
@@ -28,7 +29,7 @@ from ...seams import BlobStore, Clock, Database, Row, SearchIndex, Tx, Work
 from ..ids import IdSource
 from ..space import Space, octets_of, shrink
 from ..spool import INLINE_LIMIT, Spool
-from . import acl, across, emails, janitor, mailboxes, metadata, names, queue, records, settings, urlauth
+from . import acl, across, emails, janitor, mailboxes, metadata, names, queue, records, settings, tls_reports, urlauth
 from .acl import Change
 from .across import Place, Source
 from .commit import Acceptor, accounts_of, commit, confirm, filing, queueing, reported
@@ -928,6 +929,44 @@ class Store:
 
         while after := await self.database.write(step, heavy=True):
             pass
+
+    # --- reports about TLS -----------------------------------------------------------------------------------------
+
+    async def add_tls_sessions(self, counts: tls_reports.Counts) -> None:
+        await self.database.write(lambda tx: tls_reports.add(tx, counts))
+
+    async def tls_due(self, before: int) -> list[tuple[int, str]]:
+        """(day, domain) of sessions that were counted before the day *before* and not reported yet; a step of them."""
+        return await self.database.read(lambda tx: tls_reports.due(tx, before))
+
+    async def tls_sessions(self, day: int, domain: str) -> list[PolicySessions]:
+        return await self.database.read(lambda tx: tls_reports.sessions(tx, day, domain))
+
+    async def tls_reported(self, day: int, domain: str, plans: Sequence[Plan]) -> None:
+        """The report about *day* goes out by *plans*, or otherwise, or to nobody: it is made once."""
+        new, now = self.new_ids(sum(len(plan.items) for plan in plans)), self._clock.now()
+        for plan in plans:
+            await self._place(plan.body.blob, plan.body.path)
+
+        def work(tx: Tx) -> None:
+            at = 0
+            for plan in plans:
+                commit(tx, plan, [EmailId(i) for i in new[at : at + len(plan.items)]], now)
+                at += len(plan.items)
+            tls_reports.forget(tx, day, domain)
+
+        await self.database.write(work, tuple({account for plan in plans for account in accounts_of(plan)}))
+        self._name(*plans)
+
+    async def keep_tls_report(self, report: TlsReport, domains: Sequence[str], stop: int) -> int:
+        """Keep what others say about our *domains*; how many rows are new."""
+        return await self.database.write(lambda tx: tls_reports.received(tx, report, domains, stop))
+
+    async def tls_reports(self, since: int, limit: int) -> list[tuple[str, TlsReport]]:
+        return await self.database.read(lambda tx: tls_reports.reports(tx, since, limit))
+
+    async def prune_tls_reports(self, before: int) -> int:
+        return await self._write(lambda tx: tls_reports.prune(tx, before), heavy=True)
 
     # --- for the search index --------------------------------------------------------------------------------------
 
