@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .corpus import message
 from .imap_load import Imap
+from .large import large
 from .queue import queue
 from .reading import reading
 from .relay import relay
@@ -136,16 +137,19 @@ SCENES: dict[str, Callable[[list[Server], float], None]] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("scenes", nargs="*", choices=[*SCENES, "relay", []], help="default: all")
+    parser.add_argument("scenes", nargs="*", choices=[*SCENES, "relay", "large", []], help="default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full counts (default 1)")
     parser.add_argument("--only", choices=("postillon", "peer"), help="measure one side alone, without ratios that mean anything")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    scenes = options.scenes or [*SCENES, "relay"]
+    scenes = options.scenes or [*SCENES, "relay", "large"]
     if "relay" in scenes:
         relayed(options.scale, options.workers)
         print()
-    if scenes == ["relay"]:
+    if "large" in scenes:
+        large(options.scale, row)
+        print()
+    if not set(scenes) & set(SCENES):
         return 0
     directory = Path(tempfile.mkdtemp(prefix="postillon-bench-", dir="/tmp"))
     sides: dict[str, Server] = {

@@ -72,7 +72,7 @@ def relay(scale: float, workers: int) -> list[tuple[str, float, float]]:
                     figures.setdefault(name, []).append(_relay(sink, port, recipient, pid, count))
     finally:
         sink.stop()
-    return [(name, *(statistics.median(column) for column in zip(*rounds, strict=True))) for name, rounds in figures.items()]  # type: ignore[misc]
+    return [(name, *(statistics.median(column) for column in zip(*rounds, strict=True))) for name, rounds in figures.items()]
 
 
 def _relay(sink: Sink, port: int, recipient: str, pid: int, count: int) -> tuple[float, float]:

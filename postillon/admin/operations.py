@@ -25,12 +25,14 @@ from ..seams import QUEUE_TOPIC
 from ..storage.db.check import quick_check
 from ..storage.store import Chosen
 from . import imap as imap
+from . import judging as judging
 from . import probing as probing
 from . import protection as protection
 from . import reports as reports
 from . import sending as sending
+from . import sharing as sharing
 from . import traces
-from .tools import OPERATIONS, Tools
+from .tools import OPERATIONS, Tools, queue_number
 from .tools import operation as _operation
 
 PAGE = 500
@@ -173,13 +175,6 @@ def queue_name(queue_id: int) -> str:
     return f"{queue_id:x}"
 
 
-def _queue_id(name: str) -> int:
-    try:
-        return int(name.partition("/")[0], 16)
-    except ValueError as error:
-        raise Refusal(f"{name!r} is not the id of a queued message", status="5.5.4") from error
-
-
 def _row(view: QueueView) -> dict[str, Any]:
     return {
         "id": queue_name(view.queue_id),
@@ -217,7 +212,7 @@ async def queue_list(tools: Tools) -> list[dict[str, Any]]:
 
 @_operation("queue.show")
 async def queue_show(tools: Tools, id: str) -> dict[str, Any]:  # noqa: A002
-    views = await tools.store.queue_views(_queue_id(id))
+    views = await tools.store.queue_views(queue_number(id))
     if not views:
         raise NotFound(f"Nothing is queued as {id}")
     history = await trace(tools, id, limit=1)
@@ -225,7 +220,7 @@ async def queue_show(tools: Tools, id: str) -> dict[str, Any]:  # noqa: A002
         "id": id,
         "recipients": [_row(view) for view in views],
         "history": history[0]["records"] if history else [],
-        "header": await _header(tools, _queue_id(id)),
+        "header": await _header(tools, queue_number(id)),
     }
 
 
@@ -240,7 +235,7 @@ async def _header(tools: Tools, queue_id: int) -> str:
 async def _each(tools: Tools, ids: list[str], everything: bool) -> list[int]:
     if everything:
         return sorted({int(view.queue_id) for view in await _views(tools)})
-    return [_queue_id(name) for name in ids]
+    return [queue_number(name) for name in ids]
 
 
 def _found(count: int, ids: list[str]) -> dict[str, int]:
@@ -252,13 +247,13 @@ def _found(count: int, ids: list[str]) -> dict[str, int]:
 def _chosen(ids: list[str], everything: bool, destination: str) -> list[Chosen]:
     if destination:
         return [Chosen(destination=destination)]
-    return [Chosen()] if everything else [Chosen(_queue_id(name)) for name in ids]
+    return [Chosen()] if everything else [Chosen(queue_number(name)) for name in ids]
 
 
 async def _note(tools: Tools, ids: list[str], stage: Stage, detail: str = "") -> None:
     """Write down what is done to messages that are named; of all, or of a destination, it would be too much."""
     for name in ids:
-        await tools.store.note_queued(_queue_id(name), Record(stage, tools.clock.now(), {"detail": detail} if detail else {}))
+        await tools.store.note_queued(queue_number(name), Record(stage, tools.clock.now(), {"detail": detail} if detail else {}))
 
 
 def _changed(tools: Tools, counts: list[int], ids: list[str]) -> dict[str, int]:

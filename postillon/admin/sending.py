@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
-from ..model.errors import Refusal
+from ..directory.administration import canonical_address
+from ..model.errors import NotFound, Refusal
+from ..model.record import Record, Stage
 from ..model.sending import SendingLimits
-from .tools import Tools, operation
+from .tools import Tools, operation, queue_number
 
 LIMITS = tuple(field.name for field in fields(SendingLimits))
 
@@ -46,3 +48,27 @@ async def account_release(tools: Tools, address: str) -> dict[str, Any]:
     if count is None:
         raise Refusal(f"What {account.name} sends is not held")
     return {"address": account.name, "recipients": count}
+
+
+@operation("account.suppressed")
+async def account_suppressed(tools: Tools, address: str, add: str = "", remove: str = "") -> list[dict[str, Any]]:
+    """Whom the account does not write to any more, after adding or removing one."""
+    account = await tools.directory.find_account(address)
+    if add:
+        await tools.allowance.suppress(account.id, canonical_address(add))
+    if remove and not await tools.allowance.unsuppress(account.id, canonical_address(remove)):
+        raise NotFound(f"{remove} is not on the list of {account.name}")
+    found = await tools.allowance.suppressed(account.id)
+    return [{"address": one.address, "at": one.at, "cause": one.cause.name.lower(), "words": one.words} for one in found]
+
+
+@operation("queue.recall")
+async def queue_recall(tools: Tools, id: str) -> dict[str, Any]:  # noqa: A002
+    """Take back a message that waits; those to whom it is under way may get it."""
+    queue_id = queue_number(id)
+    now = tools.clock.now()
+    await tools.store.note_queued(queue_id, Record(Stage.DROPPED, now, {"detail": "taken back before it was sent"}))
+    recalled, under_way = await tools.store.queue_recall(queue_id)
+    if not recalled and not under_way:
+        raise NotFound(f"Nothing is queued as {id}")
+    return {"recalled": recalled, "under_way": under_way}

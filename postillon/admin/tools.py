@@ -11,6 +11,7 @@ from ..directory.bans import Bans
 from ..directory.local import LocalDirectory
 from ..flow.allowance import Allowance
 from ..flow.dmarc_heard import DmarcHeard
+from ..model.errors import Refusal
 from ..relay.probe import Prober
 from ..seams import Bus, Clock
 from ..storage.store import Store
@@ -46,3 +47,11 @@ def operation(name: str) -> Callable[[Operation], Operation]:
         return function
 
     return register
+
+
+def queue_number(name: str) -> int:
+    """The queue id that people see as *name*. Raises Refusal."""
+    try:
+        return int(name.partition("/")[0], 16)
+    except ValueError as error:
+        raise Refusal(f"{name!r} is not the id of a queued message", status="5.5.4") from error

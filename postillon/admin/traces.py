@@ -82,6 +82,8 @@ async def _waiting(store: Store, queue_id: int) -> list[dict[str, Any]]:
 
 
 def _waits(view: QueueView) -> str:
+    if view.state is QueueState.ACCOUNT_HELD:
+        return f"<{printable(view.recipient)}> is held with all that its account sends"
     if view.state is QueueState.HELD:
         return f"<{printable(view.recipient)}> is held until somebody releases it"
     said = f"; last answer: {printable(view.last_answer)}" if view.last_answer else ""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 from .. import __version__
 from ..config import Config
-from ..config.settings import Milter
+from ..config.settings import ContentRules, Milter
+from ..filters.attachments import Action, Attachments, ContentPolicy, ContentSettings
 from ..filters.milter import MilterSettings
 from ..filters.milters import Milters
 from ..filters.outside import WhenDown
@@ -16,6 +19,7 @@ from ..model.envelope import Client
 from ..net.service import ServiceAddress
 from .data import Opened
 
+_DANGERS = tuple(one.name for one in fields(ContentRules))
 SPARED_S = 2.0
 """So much before the time for all checks is over, milters are given up, so that `when_down` counts for them."""
 
@@ -44,6 +48,20 @@ def _milter(name: str, wanted: Milter) -> MilterSettings:
     )
 
 
+def make_attachments(config: Config, service: str) -> Attachments | None:
+    """The check of dangerous content on *service*."""
+    wanted = config.content
+    if service not in wanted.at:
+        return None
+    common = _rules(ContentRules(**{name: getattr(wanted, name) for name in _DANGERS}), ContentPolicy())
+    return Attachments(ContentSettings(common, {domain: _rules(rules, common) for domain, rules in wanted.domains.items()}))
+
+
+def _rules(rules: ContentRules, common: ContentPolicy) -> ContentPolicy:
+    own = {name: Action(value) for name in _DANGERS if (value := getattr(rules, name))}
+    return replace(common, **own)
+
+
 class Heard:
     """A mail path as a service has it: *path* with the milters that listen to it, which want to know when a client is gone."""
 
@@ -59,10 +77,11 @@ class Heard:
 def make_outgoing(config: Config, data: Opened, flow: FlowSettings) -> Outgoing | None:
     """What is asked about mail of our own people; None if nothing is."""
     milters = make_milters(config, "submission")
-    if milters is None:
+    filters = [one for one in (make_attachments(config, "submission"),) if one is not None]
+    if milters is None and not filters:
         return None
     return Outgoing(
-        filters=(),
+        filters=filters,
         milters=milters,
         editor=Editor(store=data.store, directory=data.directory, settings=flow),
     )

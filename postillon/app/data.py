@@ -19,10 +19,12 @@ from ..directory.known import Known
 from ..directory.limiter import Limiter, LimiterSettings
 from ..directory.local import DirectorySettings, LocalDirectory
 from ..directory.pool import PasswordPool
+from ..filters.notebook import Notebook
 from ..seams import Bus, Clock
 from ..storage.blobs.files import FileBlobs
 from ..storage.db.sqlite import SqliteDatabase
 from ..storage.ids import IdSource
+from ..storage.knowledge import Knowledge
 from ..storage.search.index import FileIndex
 from ..storage.space import Space
 from ..storage.store import Store, owner_of
@@ -113,6 +115,9 @@ class Opened:
     directory: LocalDirectory
     secret: bytes = field(repr=False)
     """The installation's."""
+    knowledge: Knowledge
+    notebook: Notebook
+    """What this worker has seen and not yet written down."""
 
 
 @asynccontextmanager
@@ -157,6 +162,8 @@ async def opened(
             secret=secret,
             settings=DirectorySettings(default_quota=config.limits.quota),
         )
+        knowledge = Knowledge(database, clock)
+        notebook = Notebook(knowledge)
         yield Opened(
             config,
             layout,
@@ -173,6 +180,8 @@ async def opened(
             Known(side, clock),
             directory,
             secret,
+            knowledge,
+            notebook,
         )
     finally:
         pool.close()

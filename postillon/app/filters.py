@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..config import Config
 from ..config.settings import Filters
 from ..filters.blocklists import BlocklistFilter, Blocklists
+from ..filters.classifier import Classifier
 from ..filters.examined import Examined
+from ..filters.fraud import Fraud, OwnDomains
+from ..filters.known import Acquaintance
+from ..filters.lists import Lists
 from ..filters.milters import Milters
-from ..flow.judgement import JudgeSettings
+from ..filters.reputation import SenderReputation
+from ..flow.judgement import Choices, JudgeSettings
+from ..model.choice import Choice
+from ..model.ids import AccountId
 from ..model.verdict import Thresholds
 from ..seams import Filter, Resolver
+from .content import make_attachments
 from .data import Opened
 
 
@@ -24,6 +33,7 @@ class Parts:
     data: Opened
     resolver: Resolver
     blocklists: Blocklists
+    acquaintance: Acquaintance
     milters: Milters | None = None
 
 
@@ -32,7 +42,12 @@ Make = Callable[[Parts], Filter[Examined] | None]
 
 KINDS: Mapping[str, Make] = {
     "blocklists": lambda parts: BlocklistFilter(parts.blocklists) if parts.blocklists else None,
+    "attachments": lambda parts: make_attachments(parts.config, "mx"),
     "milter": lambda parts: parts.milters,
+    "lists": lambda parts: Lists(parts.acquaintance),
+    "reputation": lambda parts: SenderReputation(parts.acquaintance),
+    "classifier": lambda parts: Classifier(parts.acquaintance.knowledge),
+    "fraud": lambda parts: Fraud(parts.acquaintance, OwnDomains(time.monotonic)),
 }
 """In the order in which their findings are told."""
 
@@ -43,6 +58,13 @@ def make_filters(parts: Parts) -> list[Filter[Examined]]:
     names = [name for name in wanted.order or tuple(KINDS) if name not in wanted.off]
     made = [KINDS[name](parts) for name in names]
     return [one for one in made if one is not None]
+
+
+def choices_by(acquaintance: Acquaintance) -> Choices:
+    async def chosen(examined: Examined) -> Mapping[AccountId, Choice]:
+        return (await acquaintance.about(examined)).choices
+
+    return chosen
 
 
 def judge_settings(wanted: Filters) -> JudgeSettings:

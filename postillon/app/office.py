@@ -19,10 +19,12 @@ from ..admin.tools import Tools
 from ..config import Config, Destination, Sending
 from ..config import Route as RouteSettings
 from ..directory.bans import Bans
+from ..filters.known import Acquaintance
 from ..filters.milters import Milters
 from ..flow.allowance import Allowance
 from ..flow.authenticate import AuthenticationSettings, Authenticator
 from ..flow.bounce import Reporter
+from ..flow.complaints import Complaints
 from ..flow.deliver import Deliverer, FlowSettings
 from ..flow.judgement import Judge
 from ..flow.outbound import Outbound
@@ -49,12 +51,13 @@ from ..supervisor.sockets import resolve
 from ..workers.concurrency import ConcurrencySettings
 from ..workers.indexer import Indexer
 from ..workers.janitor import Janitor
+from ..workers.learner import Learner, LearnerSettings
 from ..workers.queue import QueueSettings, QueueWorker
 from ..workers.reporter import ReportWorker
 from .content import Heard, make_milters, make_outgoing
 from .data import Opened
 from .dkim import DkimKeys
-from .filters import Parts, judge_settings, make_filters
+from .filters import Parts, choices_by, judge_settings, make_filters
 from .gate import make_blocklists, make_gate
 from .lives import Lives
 from .ports import MailPaths, Port, Session, proxies, smtp_ports
@@ -80,6 +83,7 @@ class Office:
         queue: QueueWorker,
         janitor: Janitor,
         indexer: Indexer | None,
+        learner: Learner,
         transport: RelayTransport,
         limits: ConnectionLimits,
         bans: Bans,
@@ -88,6 +92,7 @@ class Office:
         self.queue = queue
         self.janitor = janitor
         self.indexer = indexer
+        self.learner = learner
         self._ports = ports
         self._unix = unix
         self._transport = transport
@@ -168,6 +173,7 @@ def compose(spec: Spec, data: Opened) -> Office:
             allowance=allowance,
             outgoing=outgoing,
             rules=make_rules(config),
+            notebook=data.notebook,
         )
 
     outcomes = TlsOutcomes(data.clock)
@@ -206,6 +212,14 @@ def compose(spec: Spec, data: Opened) -> Office:
         queue=queue,
         janitor=janitor,
         indexer=Indexer(data.store, data.index) if spec.slot == 0 else None,  # one for all workers
+        learner=Learner(
+            store=data.store,
+            knowledge=data.knowledge,
+            notebook=data.notebook,
+            clock=data.clock,
+            learns=spec.slot == 0,
+            settings=LearnerSettings(hostname=config.hostname),
+        ),
         transport=transport,
         limits=_limits(config, spec.workers),
         bans=data.bans,
@@ -234,11 +248,14 @@ def _receiver(
     )
     has_dns = config.development is None or bool(config.dns.servers)
     lists = make_blocklists(config, resolver)
+    acquaintance = Acquaintance(data.knowledge)
     judge = Judge(
         authenticator=authenticator if has_dns else None,
         hostname=config.hostname,
-        filters=make_filters(Parts(config, data, resolver, lists, milters)),
+        filters=make_filters(Parts(config, data, resolver, lists, acquaintance, milters)),
         settings=judge_settings(config.filters),
+        choices=choices_by(acquaintance),
+        notebook=data.notebook,
     )
     return Receiver(
         store=data.store,
@@ -254,6 +271,7 @@ def _receiver(
         reports=reports.inbox,
         srs=make_srs(config, data),
         rules=make_rules(config),
+        complaints=Complaints(store=data.store, directory=data.directory, clock=data.clock),
         relay_domains=make_relay_domains(config, transport.ask, data.clock),
     )
 
@@ -275,6 +293,8 @@ def _ports(config: Config, data: Opened, paths: MailPaths) -> dict[str, Port]:
             plaintext_on_loopback=clear_allowed,
             append_limit=config.limits.message_size,
             hidden=config.imap.hidden,
+            message_limit=config.imap.message_limit,
+            save_limit=config.imap.save_limit,
             submitters=config.imap.submitters,
         ),
         index=data.index,
@@ -429,7 +449,7 @@ def make_transport(config: Config, data: Opened, resolver: Resolver, outcomes: T
 
 def _next_hop(route: RouteSettings) -> NextHop:
     password = Path(route.password_file).read_text(encoding="utf-8").partition("\n")[0] if route.password_file else ""
-    return NextHop(route.host, route.port, route.tls, route.login, password)
+    return NextHop(route.host, route.port, route.tls, route.login, password, route.protocol)
 
 
 def _is_self(config: Config) -> IsSelf:

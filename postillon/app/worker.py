@@ -135,6 +135,7 @@ async def _run(spec: Spec, line: Lifeline, data: Opened, lives: Lives, stopping:
     async with asyncio.TaskGroup() as tasks:
         await office.open(listeners, unix)
         running = [tasks.create_task(office.queue.run()), tasks.create_task(office.janitor.run())]
+        running.append(tasks.create_task(office.learner.run()))
         if office.indexer is not None:
             running.append(tasks.create_task(office.indexer.run()))
         running += [tasks.create_task(_note_confirmed(data.store)), tasks.create_task(_write_records(data.store))]

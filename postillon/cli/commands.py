@@ -28,11 +28,13 @@ _COMMANDS = {
     "domain": "domains we take mail for",
     "account": "accounts, their passwords and quotas",
     "alias": "addresses that lead to others",
+    "acl": "mailboxes that others may use",
     "queue": "mail that waits to be delivered",
     "trace": "what became of a message, and why",
     "probe": "how mail for an address would be delivered",
     "dkim": "keys that outgoing mail is signed with",
     "reports": "what others report about mail in our names and about TLS",
+    "filter": "what is thought of incoming mail, and what it learns",
     "ban": "addresses that are refused",
     "version": "the version of this program",
 }

@@ -227,12 +227,14 @@ def _lines(path: str | None) -> list[str]:
 
 
 def _route(text: str) -> tuple[str, Route]:
-    """`DOMAIN=HOST:PORT`; HOST may be an IPv6 address in brackets."""
+    """`DOMAIN=HOST:PORT`; HOST may be an IPv6 address in brackets, and `lmtp://` may stand before it."""
     domain, equals, target = text.partition("=")
+    protocol = "lmtp" if target.startswith("lmtp://") else "smtp"
+    target = target.removeprefix("lmtp://")
     host, colon, port = target.rpartition(":")
     if not (equals and colon and host and port.isdigit() and 0 < int(port) < 65536):
         fail(f"{text!r}: a route is given as DOMAIN=HOST:PORT")
     try:
-        return parse_domain(domain), Route(host.strip("[]"), int(port))
+        return parse_domain(domain), Route(host.strip("[]"), int(port), protocol=protocol)
     except AddressError as error:
         fail(f"{text!r}: {error}")

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import click
 
 from ..config import Size
-from . import records
+from . import choices, records
 from .commands import Server, fail, on_server
 from .passwords import obtain
 from .records import Record, quoted
@@ -218,6 +218,19 @@ def account_limit(server: Server, address: str, default: bool, **limits: int | N
         click.echo(f"`postillon account release {address}` lets it go.")
 
 
+@account.command("suppressed")
+@click.argument("address")
+@click.option("--add", metavar="RECIPIENT", default="", help="Do not let it write to RECIPIENT.")
+@click.option("--remove", metavar="RECIPIENT", default="", help="Let it write to RECIPIENT again.")
+@on_server
+def account_suppressed(server: Server, address: str, add: str, remove: str) -> None:
+    """Addresses that an account does not write to any more, and why."""
+    rows = server.ask("account.suppressed", address=address, add=add, remove=remove)
+    if not server.as_json:
+        rows = [row | {"since": time.strftime("%Y-%m-%d", time.gmtime(row["at"]))} for row in rows]
+    server.show(rows, ("address", "since", "cause", "words"))
+
+
 @account.command("hold")
 @click.argument("address")
 @on_server
@@ -232,6 +245,10 @@ def account_hold(server: Server, address: str) -> None:
 def account_release(server: Server, address: str) -> None:
     """Send what was held of an account."""
     server.show(server.ask("account.release", address=address))
+
+
+for _command in choices.COMMANDS:
+    account.add_command(_command)
 
 
 @click.group()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import click
@@ -95,13 +96,37 @@ def _of_recipients(name: str, words: str) -> None:
 
 @queue.command("reschedule")
 @_chosen
-@click.option("--in", "minutes", type=click.FloatRange(0, 7200), required=True, metavar="MINUTES", help="From now.")
+@click.option("--in", "minutes", type=click.FloatRange(0, 366 * 1440), default=None, metavar="MINUTES", help="From now.")
+@click.option(
+    "--at",
+    "moment",
+    type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]),
+    default=None,
+    metavar="TIME",
+    help="Like 2026-12-24T18:00, in the time of this machine.",
+)
 @on_server
-def queue_reschedule(server: Server, ids: tuple[str, ...], everything: bool, destination: str, minutes: float) -> None:
+def queue_reschedule(
+    server: Server, ids: tuple[str, ...], everything: bool, destination: str, minutes: float | None, moment: datetime | None
+) -> None:
     """Try next at another time."""
     _check(ids, everything, destination)
-    asked = {"ids": list(ids), "everything": everything, "destination": destination, "seconds": round(minutes * 60)}
-    server.show(server.ask("queue.reschedule", **asked))
+    if (minutes is None) == (moment is None):
+        raise click.UsageError("give either --in or --at")
+    wait = round(minutes * 60) if minutes is not None else 0
+    if moment is not None:
+        wait = round(moment.timestamp() - time.time())
+        if wait < 0:
+            raise click.UsageError("--at is in the past")
+    server.show(server.ask("queue.reschedule", ids=list(ids), everything=everything, destination=destination, seconds=wait))
+
+
+@queue.command("recall")
+@click.argument("id")
+@on_server
+def queue_recall(server: Server, id: str) -> None:  # noqa: A002
+    """Take back a message that waits. Who got it already, or is just getting it, keeps it."""
+    server.show(server.ask("queue.recall", id=id))
 
 
 @queue.command("reroute")

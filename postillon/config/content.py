@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..model.address import AddressError, parse_domain
 from ..net.service import ServiceAddress
 from .settings import Config
 
@@ -12,14 +13,29 @@ _AT = ("mx", "submission")
 
 def senseless_content(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     """Each mistake with where it is."""
+    yield from _senseless_at(("content",), config.content.at)
+    for domain in config.content.domains:
+        if not _is_domain(domain):
+            yield ("content", "domains", domain), f"`{domain}` is not a domain"
     for name, milter in config.milters.items():
         where = ("milters", name)
         yield from _senseless_address((*where, "address"), milter.address)
-        for at in milter.at:
-            if at not in _AT:
-                yield (*where, "at"), f"`milters.{name}.at`: {at!r} is none of {', '.join(_AT)}"
+        yield from _senseless_at(where, milter.at)
         if not 1 <= milter.time <= 300:
             yield (*where, "time"), f"`milters.{name}.time`: {milter.time} is not between 1 and 300 seconds"
+
+
+def _senseless_at(where: tuple[str, ...], services: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    for service in services:
+        if service not in _AT:
+            yield (*where, "at"), f"`{'.'.join(where)}.at`: {service!r} is none of {', '.join(_AT)}"
+
+
+def _is_domain(name: str) -> bool:
+    try:
+        return parse_domain(name) == name
+    except AddressError:
+        return False
 
 
 def _senseless_address(where: tuple[str, ...], address: str) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -177,7 +177,7 @@ def _senseless(tree: dict[str, Any]) -> list[Found]:
     """What has the right type and still cannot be meant."""
     config: Config = _convert(tree, Config)
     parts = (_senseless_places, _senseless_network, _senseless_times, _senseless_filters, senseless_content, _senseless_sending)
-    return [found for part in parts for found in part(config)]
+    return [found for part in (*parts, _senseless_imap) for found in part(config)]
 
 
 def _senseless_sending(config: Config) -> Iterator[Found]:
@@ -201,6 +201,14 @@ def _senseless_places(config: Config) -> Iterator[Found]:
         yield ("tls",), "`tls`: certificate and key belong together; one is missing"
     if config.workers < 0:
         yield ("workers",), "`workers`: cannot be negative"
+
+
+def _senseless_imap(config: Config) -> Iterator[Found]:
+    if config.imap.message_limit and config.imap.message_limit < 1000:
+        # RFC 9738 §3: clients need not cope with less.
+        yield ("imap", "message_limit"), "`imap.message_limit`: must be 0 or at least 1000"
+    if not 1000 <= config.imap.save_limit <= 100_000:
+        yield ("imap", "save_limit"), "`imap.save_limit`: must be from 1000 to 100000"
 
 
 def _senseless_network(config: Config) -> Iterator[Found]:

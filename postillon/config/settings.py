@@ -98,6 +98,8 @@ class Route:
     login: str = ""
     password_file: str = ""
     """A file whose first line is the password."""
+    protocol: str = "smtp"
+    """`smtp` or `lmtp`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,10 @@ class Limits:
 class Imap:
     hidden: tuple[str, ...] = ("UIDONLY",)
     """Capabilities that no client is told of; `postillon account hide` names more for one account."""
+    message_limit: int = 0
+    """Messages that one command may deal with; 0: any number."""
+    save_limit: int = 100_000
+    """Messages that one command may store or copy."""
     submitters: tuple[str, ...] = ()
     """Accounts that other submission servers log in with: they may read what `submit+` URLs name."""
 
@@ -305,6 +311,40 @@ class Blocklist:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentRules:
+    """What is done about dangerous content for the addresses of one domain; what is not given is as in `Content`."""
+
+    executables: str = ""
+    macros: str = ""
+    encrypted: str = ""
+    bombs: str = ""
+    smuggling: str = ""
+    ambiguous: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is done about dangerous content: `tag` (its score counts), `junk`, `quarantine` or `refuse`."""
+
+    executables: str = "refuse"
+    """Programs, scripts, shortcuts, installers and disk images, by what they are; also in archives."""
+    macros: str = "tag"
+    """Documents that carry a program or another file."""
+    encrypted: str = "tag"
+    """Archives and documents that cannot be looked into."""
+    bombs: str = "quarantine"
+    """Archives that unpack to more than we are willing to unpack."""
+    smuggling: str = "quarantine"
+    """Pages and images whose script makes a file on the reader's machine."""
+    ambiguous: str = "tag"
+    """Messages that two programs may read differently."""
+    at: tuple[str, ...] = ("mx",)
+    """Where it is looked for: `mx`, `submission`."""
+    domains: dict[str, ContentRules] = field(default_factory=dict)
+    """By the recipient's domain."""
+
+
+@dataclass(frozen=True, slots=True)
 class Milter:
     """A mail filter in Sendmail's protocol, which hears the SMTP dialogue and may refuse and change messages."""
 
@@ -358,6 +398,7 @@ class Config:
     authentication: Authentication = Authentication()
     filters: Filters = Filters()
     protection: Protection = Protection()
+    content: Content = Content()
     milters: dict[str, Milter] = field(default_factory=dict)
     """By a name of your choice; they are asked in this order."""
     blocklists: tuple[Blocklist, ...] = ()
@@ -367,12 +408,18 @@ class Config:
     development: Development | None = None
 
 
+_ACTIONS = ("tag", "junk", "quarantine", "refuse")
+_DANGERS = ("executables", "macros", "encrypted", "bombs", "smuggling", "ambiguous")
 _WHEN_DOWN = ("continue", "tempfail", "refuse", "quarantine")
 
 CHOICES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("milters", "*", "when_down"): _WHEN_DOWN,
+    **{("content", danger): _ACTIONS for danger in _DANGERS},
+    **{("content", "domains", "*", danger): _ACTIONS for danger in _DANGERS},
     ("loop",): ("auto", "uvloop", "asyncio"),
     ("logging", "level"): ("debug", "info", "warning", "error"),
+    ("sending", "smarthost", "protocol"): ("smtp", "lmtp"),
+    ("sending", "routes", "*", "protocol"): ("smtp", "lmtp"),
     ("sending", "smarthost", "tls"): ("none", "opportunistic", "required", "implicit"),
     ("sending", "routes", "*", "tls"): ("none", "opportunistic", "required", "implicit"),
     ("sending", "next_hops", "*", "tls"): ("none", "opportunistic", "required", "implicit"),

@@ -18,7 +18,7 @@ from ..message.encoded_words import decode
 from ..message.header import Buffer, unfold
 from ..message.incoming import Incoming
 from ..message.part import Part
-from ..message.structure import scan_with
+from ..message.structure import Survey, survey_with
 from ..model.ids import AccountId
 
 MAX_TEXT = 128 * 1024
@@ -40,6 +40,8 @@ class Examined:
         """All header fields; `field_values` and `first` are shorter."""
         self.verdict: Verdict | None = None
         """SPF, DKIM, DMARC, ARC; None where mail is not authenticated. There once `authenticated` has returned."""
+        self.notes: dict[object, object] = {}
+        """What filters keep for each other."""
         self._known = asyncio.Event()
 
     # --- the header --------------------------------------------------------------------------------------------------
@@ -88,6 +90,10 @@ class Examined:
         """Local accounts that are to get a copy, each once."""
         return tuple(dict.fromkeys(account for one in self.incoming.accepted for account in one.accounts))
 
+    def domains_of(self, account: AccountId) -> set[str]:
+        """Domains of the recipients that lead to *account*."""
+        return {one.recipient.address.domain for one in self.incoming.accepted if account in one.accounts}
+
     # --- the octets --------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -99,11 +105,16 @@ class Examined:
         with open(body.path, "rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
-    @cached_property
+    @property
     def structure(self) -> Part:
         """The MIME tree; offsets count in `octets`. Takes time with the message's size: `prepare` made a large one's already."""
+        return self.survey.part
+
+    @cached_property
+    def survey(self) -> Survey:
+        """The MIME tree with what is ambiguous about it."""
         fields = {name: [field.value for field in found] for name, found in self.content.by_name.items()}
-        return scan_with(self.octets, len(self.header), fields)
+        return survey_with(self.octets, len(self.header), fields)
 
     @cached_property
     def leaves(self) -> list[Part]:

@@ -11,18 +11,20 @@ from dataclasses import dataclass
 
 from ..log import Log
 from ..message.incoming import Incoming
-from ..model.errors import Refusal, SendingLimitReached
+from ..model.address import Address
+from ..model.errors import NotFound, NotPermitted, Refusal, SendingLimitReached
 from ..model.ids import AccountId
 from ..model.plan import Receipt
 from ..model.queue import QueueState
 from ..model.sending import Charge, SendingLimits, Usage
 from ..seams import Clock, Database, Directory, Tx
-from ..storage.store import sending, settings
+from ..storage.store import sending, settings, suppression
 from . import baseline, notice_words
 from .notice import Notices
 
 log = Log("sending")
 
+_ASK = "If you may write to it again, ask your administrator to remove it from your list"
 LANGUAGE = "language"
 """The account's setting: the language it reads, `en` or `fr`."""
 
@@ -75,6 +77,23 @@ class Allowance:
         except SendingLimitReached as refusal:
             await self.refused(account, refusal)
             raise
+
+    async def check_recipient(self, account: AccountId, recipient: Address) -> None:
+        """At RCPT: an address that the account had better not write to. Raises NotFound, NotPermitted."""
+        now = self._clock.now()
+        found = await self._database.peek(lambda tx: suppression.find(tx, account, recipient.key, now))
+        if found is None:
+            return
+        day = time.strftime("%Y-%m-%d", time.gmtime(found.at))
+        if found.cause is suppression.Cause.BOUNCE:
+            raise NotFound(
+                f"There was no <{recipient}> when you wrote to it on {day}. {_ASK}", status="5.1.1", detail=found.words
+            )
+        if found.cause is suppression.Cause.COMPLAINT:
+            raise NotPermitted(
+                f"<{recipient}> has complained about mail of yours on {day}. {_ASK}", status="5.7.1", detail=found.words
+            )
+        raise NotPermitted(f"<{recipient}> is on your list of addresses not to write to. {_ASK}", status="5.7.1")
 
     def charge(self, incoming: Incoming, account: AccountId) -> Charge:
         """What the commit counts."""
@@ -148,7 +167,23 @@ class Allowance:
         """Other limits from now on, by name; None: as configured for all."""
         await self._database.write(lambda tx: sending.set_limits(tx, account, changes))
 
+    async def suppressed(self, account: AccountId) -> list[suppression.Suppressed]:
+        """Whom *account* does not write to any more."""
+        now, found = self._clock.now(), []
+        after = ""
+        while page := await self._database.read(lambda tx, after=after: suppression.page(tx, account, after)):  # type: ignore[misc]
+            after = page[-1].address
+            found += [one for one in page if one.counts(now)]
+        return found
+
+    async def suppress(self, account: AccountId, recipient: Address) -> None:
+        now, cause = self._clock.now(), suppression.Cause.OPERATOR
+        await self._database.write(lambda tx: suppression.add(tx, account, recipient.key, now, cause, ""))
+
+    async def unsuppress(self, account: AccountId, recipient: Address) -> bool:
+        return await self._database.write(lambda tx: suppression.remove(tx, account, recipient.key))
+
     async def prune(self) -> int:
         """One step for the janitor."""
         now = self._clock.now()
-        return await self._database.write(lambda tx: sending.prune(tx, now), heavy=True)
+        return await self._database.write(lambda tx: sending.prune(tx, now) + suppression.prune(tx, now), heavy=True)

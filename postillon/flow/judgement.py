@@ -8,16 +8,18 @@ late leaves a finding; no fault in here loses a message or keeps it waiting beyo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..filters.examined import Examined
+from ..filters.notebook import Notebook
 from ..filters.words import sentence
 from ..log import Log
 from ..mailauth import authres
 from ..mailauth.content import Content
 from ..mailauth.evaluate import Verdict
 from ..message.incoming import Incoming
+from ..model.choice import Choice
 from ..model.errors import Refusal
 from ..model.ids import AccountId
 from ..model.verdict import NO_OPINION, Edits, Finding, Opinion, Thresholds, finding
@@ -27,6 +29,9 @@ from .authenticate import Authenticated, Authenticator, body_chunks
 from .plan import Vote, Wish
 
 log = Log("judge")
+
+Choices = Callable[[Examined], Awaitable[Mapping[AccountId, Choice]]]
+"""What the recipients of a message have chosen, those who have."""
 
 _STRICTNESS = (Wish.FILE, Wish.JUNK, Wish.QUARANTINE, Wish.REFUSE_SPAM)
 
@@ -50,6 +55,8 @@ class Judgement:
 
     votes: Mapping[AccountId | None, Vote] = field(default_factory=dict)
     """Of accounts whose vote differs from that of all others, which is None's."""
+    elsewhere: Vote | None = None
+    """Of addresses elsewhere; None: as that of all others."""
     results_field: bytes = b""
     """Authentication-Results, to be put before the message."""
     header: bytes | None = None
@@ -71,6 +78,9 @@ class Judgement:
     edits: tuple[Edits, ...] = ()
 
     def vote(self, account: AccountId | None) -> Vote:
+        """What *account* wants, or (None) what holds for addresses elsewhere."""
+        if account is None and self.elsewhere is not None:
+            return self.elsewhere
         return self.votes.get(account) or self.votes.get(None) or Vote(Wish.FILE)
 
 
@@ -87,22 +97,34 @@ class Judge:
         hostname: str,
         filters: Sequence[Filter[Examined]] = (),
         settings: JudgeSettings | None = None,
-        thresholds_of: Callable[[AccountId], Thresholds] | None = None,
+        choices: Choices | None = None,
+        notebook: Notebook | None = None,
     ) -> None:
-        """*filters* in the order in which their findings are told."""
+        """*filters* in the order in which their findings are told. *choices* of accounts, *notebook* of what is remembered."""
         self._authenticator = authenticator
         self._hostname = hostname
         self._filters = tuple(filters)
         self._settings = settings or JudgeSettings()
-        self._thresholds_of = thresholds_of
+        self._choices = choices
+        self._notebook = notebook
 
     async def judge(self, incoming: Incoming, header: bytes) -> Judgement:
         """All checks of *incoming*, whose header section is *header*. Takes `total_s` at most, and raises nothing."""
         examined = Examined(incoming, header, await _content(incoming, header))
         known, opinions = await self._examine(examined)
-        judged = self._judgement(examined, known, opinions)
+        chosen = await self._chosen(examined)
+        judged = self._judgement(examined, known, opinions, chosen)
         _note(incoming, known, judged)
+        if self._notebook is not None:
+            _remember(self._notebook, examined, judged, self._settings.thresholds)
         return judged
+
+    async def _chosen(self, examined: Examined) -> Mapping[AccountId, Choice]:
+        try:
+            return await self._choices(examined) if self._choices and examined.accounts else {}
+        except Refusal as refusal:  # the store is busy: judged as configured
+            log.warning("choices unknown", session=examined.incoming.client.session, status=refusal.status)
+            return {}
 
     async def seal(self, incoming: Incoming, header: bytes, judged: Judgement) -> bytes:
         """ARC fields for what is handed on, see `Authenticator.seal`."""
@@ -164,26 +186,36 @@ class Judge:
 
     # --- adding up ---------------------------------------------------------------------------------------------------
 
-    def _judgement(self, examined: Examined, known: Authenticated | None, opinions: Sequence[Opinion]) -> Judgement:
+    def _judgement(
+        self,
+        examined: Examined,
+        known: Authenticated | None,
+        opinions: Sequence[Opinion],
+        chosen: Mapping[AccountId, Choice],
+    ) -> Judgement:
         findings = tuple(self._weighed(found) for opinion in opinions for found in opinion.findings)
         personal: dict[AccountId, tuple[Finding, ...]] = {}
         for opinion in opinions:
             for account, own in opinion.personal:
                 personal[account] = (*personal.get(account, ()), *map(self._weighed, own))
-        base = _strictest([known.vote if known else Vote(Wish.FILE), *(_stated(opinion) for opinion in opinions)])
+        proven = known.vote if known else Vote(Wish.FILE)
+        base = _strictest([proven, *(_stated(opinion) for opinion in opinions)])
+        bases = {account: _own_base(proven, opinions, account) for opinion in opinions for account, _ in opinion.stated}
         common = self._settings.thresholds
         votes: dict[AccountId | None, Vote] = {None: _vote(base, findings, common)}
+        elsewhere = _vote(bases.pop(None, base), findings, common)
         fields: dict[AccountId, bytes] = {}
-        for account in examined.accounts if personal or self._thresholds_of else ():
-            limits = self._thresholds_of(account) if self._thresholds_of else common
-            if account in personal or limits != common:
+        for account in examined.accounts if personal or chosen or bases else ():
+            limits = chosen[account].over(common) if account in chosen else common
+            if account in personal or account in bases or limits != common:
                 all_found = (*findings, *personal.get(account, ()))
-                votes[account] = vote = _vote(base, all_found, limits)
+                votes[account] = vote = _vote(bases.get(account, base), all_found, limits)
                 fields[account] = _fields(all_found, limits, vote)
         content = examined.content
         header = authres.without_forged(examined.header, content.named(b"authentication-results"), self._hostname)
         return Judgement(
             votes=votes,
+            elsewhere=elsewhere,
             results_field=known.field if known else b"",
             header=header,
             filed_header=_filed_header(content, header),
@@ -231,6 +263,12 @@ def _stated(opinion: Opinion) -> Vote:
     return Vote(Wish.QUARANTINE if opinion.quarantine else Wish.JUNK if opinion.junk else Wish.FILE)
 
 
+def _own_base(proven: Vote, opinions: Sequence[Opinion], account: AccountId | None) -> Vote:
+    """What is stated outright for one account, of which some opinions speak by its name."""
+    own = [[wish for name, wish in opinion.stated if name == account] or [opinion] for opinion in opinions]
+    return _strictest([proven, *(_stated(wish) for wishes in own for wish in wishes)])
+
+
 def _strictest(votes: Iterable[Vote]) -> Vote:
     return max(votes, key=lambda vote: _STRICTNESS.index(vote.wish))
 
@@ -252,6 +290,14 @@ def _refusal(findings: Sequence[Finding], score: float) -> Refusal:
 
 def _fields(findings: Sequence[Finding], thresholds: Thresholds, vote: Vote) -> bytes:
     return spam_fields.write(findings, _sum(findings), thresholds, vote.wish is not Wish.FILE)
+
+
+def _remember(notebook: Notebook, examined: Examined, judged: Judgement, thresholds: Thresholds) -> None:
+    """For the sender's reputation, which must not feed on itself: without what reputation and lists said."""
+    score = _sum(one for one in judged.findings if not one.code.startswith(("reputation.", "lists.")))
+    is_refused = judged.vote(None).wish is Wish.REFUSE_SPAM
+    filed = [account for account in examined.accounts if judged.vote(account).wish is Wish.FILE]
+    notebook.judged(examined, score < thresholds.tag and not is_refused, score >= thresholds.junk or is_refused, filed)
 
 
 def _note(incoming: Incoming, known: Authenticated | None, judged: Judgement) -> None:

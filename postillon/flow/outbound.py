@@ -16,7 +16,7 @@ from ..model.errors import Refusal
 from ..model.plan import Plan
 from ..model.queue import Outcome, OutcomeKind, QueueEntry
 from ..relay.outcome import deferred, failed
-from ..relay.replies import advised_wait
+from ..relay.replies import Cause, advised_wait, cause_of
 from ..relay.smarthost import VIA
 from ..seams import Clock, Transport
 from ..storage.store import Rope, Store
@@ -68,6 +68,8 @@ class Settlement:
     delay_reported: bool = False
     destination: str = ""
     """Where it goes from now on, if that is another place than before."""
+    suppress: str = ""
+    """There is no such address, in these words: the account that sent it had better not write to it for a time."""
     is_settled: bool = False
     """A local copy: filing it has settled the entry in the same transaction."""
 
@@ -233,7 +235,7 @@ class Outbound:
     def _settlement(self, entry: QueueEntry, outcome: Outcome, now: int) -> Settlement:
         if outcome.kind is not OutcomeKind.DEFERRED:
             is_filed = entry.destination == LOCAL and outcome.kind is OutcomeKind.DELIVERED
-            return Settlement(entry, outcome, None, is_settled=is_filed)
+            return Settlement(entry, outcome, None, is_settled=is_filed, suppress=_no_such_address(entry, outcome))
         schedule = self._schedule_of(entry)
         elsewhere = self.fallbacks.of(entry.destination)
         if elsewhere and entry.attempts + 1 >= self.fallbacks.after:
@@ -253,6 +255,14 @@ def _is_to_confirm(found: Settlement) -> bool:
     """Delivered to a server that will not confirm it (RFC 3461 §5.2.2). What was filed here was reported with the filing."""
     outcome = found.outcome
     return outcome.kind is OutcomeKind.DELIVERED and not found.is_settled and not outcome.confirms
+
+
+def _no_such_address(entry: QueueEntry, outcome: Outcome) -> str:
+    """The words of a server that does not know the recipient of one of our accounts; empty if it is anything else."""
+    if entry.account is None or outcome.kind is not OutcomeKind.FAILED or not outcome.code or outcome.code == 556:
+        return ""
+    is_unknown = cause_of(outcome.status, outcome.text) is Cause.BAD_ADDRESS
+    return f"{outcome.code} {outcome.status} {outcome.text}" if is_unknown else ""
 
 
 def _refused(refusal: Refusal, *, is_local: bool) -> Outcome:

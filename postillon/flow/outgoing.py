@@ -41,6 +41,8 @@ class Outgoing:
     async def check(self, incoming: Incoming, received: bytes, completed: Completed) -> tuple[Incoming, Completed]:
         """The message as it goes on. *received* is the header section as it came. Raises Refusal."""
         examined = Examined(incoming, received, Content(received, body_chunks(incoming.body, len(received))))
+        if self._filters:
+            await examined.prepare()
         edits = [edit for one in self._filters if (edit := await self._ask(one, examined))]
         if self.milters is not None:
             told = Told(completed.header, examined.octets, completed.body_start, accept.message_name(incoming))

@@ -22,6 +22,7 @@ from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
 from . import accept, records
 from .bounce import About
+from .complaints import Complaints
 from .deliver import Copies, Deliverer, FlowSettings
 from .dmarc_count import DmarcCounter
 from .edits import Editor
@@ -58,7 +59,9 @@ class Receiver:
         srs: Srs | None = None,
         rules: Rules | None = None,
         relay_domains: RelayDomains | None = None,
+        complaints: Complaints | None = None,
     ) -> None:
+        self._complaints = complaints
         self._relay_domains = relay_domains
         self._srs = srs
         self._rules = rules or Rules()
@@ -185,6 +188,8 @@ class Receiver:
         if self._reports is not None and not receipt.repeated:
             self._reports.offer(incoming, receipt.blob, judged.verdict)
         note_accepted(incoming, receipt, started)
+        if self._complaints is not None:
+            await self._complaints.hear(incoming, header, judged)
         return receipt
 
     def _orders(self, incoming: Incoming, header: bytes) -> Orders:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ..filters.notebook import Notebook
 from ..message.incoming import Incoming
 from ..message.octets import Octets
 from ..message.trace import return_path
@@ -45,6 +46,7 @@ class Submitter:
         allowance: Allowance | None = None,
         outgoing: Outgoing | None = None,
         rules: Rules | None = None,
+        notebook: Notebook | None = None,
     ) -> None:
         self._rules = rules or Rules()
         self._store = store
@@ -56,6 +58,7 @@ class Submitter:
         self._signer = signer
         self._allowance = allowance
         self._outgoing = outgoing
+        self._notebook = notebook
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL: the null sender or an address of the account. Raises NotPermitted, SendingLimitReached."""
@@ -72,6 +75,8 @@ class Submitter:
             account = await self._local_account(found.accounts)
             return Accepted(Recipient(Address.parse(account.name)), found.accounts, found.remote)
         recipient = self._rules.recipient(OUT, envelope.sender, recipient)
+        if self._allowance is not None:
+            await self._allowance.check_recipient(_account(client), recipient.address)
         found = await self._directory.find(recipient.address)
         if found.kind is FindKind.FOREIGN:
             self._settings.check_remote([recipient.address])
@@ -123,6 +128,8 @@ class Submitter:
         )
         receipt = await self._commit(plan)
         note_accepted(incoming, receipt, started)
+        if self._notebook is not None:
+            self._notebook.wrote(_account(client), incoming.envelope, edited.header)
         return receipt
 
     def _orders(self, incoming: Incoming, header: bytes) -> Orders:

@@ -57,6 +57,12 @@ class Octets:
         """The same message with *octets* (whole header fields, each with CRLF) in front."""
         return Octets.of(octets, *self.segments)
 
+    def of_body(self, body: bytes) -> bytes:
+        """The message, made from the whole *body*."""
+        if len(self.segments) == 1 and self.segments[0] == (0, len(body)):
+            return body
+        return b"".join([part if isinstance(part, bytes) else body[part[0] : part[1]] for part in self.segments])
+
     def range(self, start: int, stop: int) -> Iterator[Segment]:
         """The segments, cut, that make up message coordinates *start* to *stop*."""
         at = 0

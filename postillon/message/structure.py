@@ -92,6 +92,11 @@ def survey(data: Buffer) -> Survey:
     return _Scanner(data).run()
 
 
+def survey_with(data: Buffer, body_start: int, fields: Fields) -> Survey:
+    """`survey` for a caller that has already read the outermost header: its end, and its `header.values`."""
+    return _Scanner(data).run((body_start, fields))
+
+
 def scan_with(data: Buffer, body_start: int, fields: Fields) -> Part:
     """`scan` for a caller that has already read the outermost header: its end, and its `header.values`."""
     return _Scanner(data).run((body_start, fields)).part

@@ -47,6 +47,8 @@ CHANGING = Rights.SEEN | Rights.WRITE | Rights.INSERT | Rights.MARK_DELETED | Ri
 """RFC 4314 §5.2: without any of these a mailbox is selected READ-ONLY."""
 KNOWING = Rights.LOOKUP | Rights.READ | Rights.INSERT | Rights.CREATE | Rights.DELETE | Rights.ADMINISTER
 """RFC 4314 §4: with any of these one may ask for one's own rights."""
+REMOVING = Rights.MARK_DELETED | Rights.EXPUNGE
+"""RFC 4314 §4, RFC 6851 §4.5: to take a message away is to mark it and to expunge it."""
 ANYONE = "anyone"
 
 

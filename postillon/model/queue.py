@@ -116,6 +116,8 @@ class NextHop:
     """`none`, `opportunistic`, `required` (STARTTLS, verified) or `implicit` (verified)."""
     login: str = ""
     password: str = ""
+    protocol: str = "smtp"
+    """`smtp` or `lmtp`."""
 
     def __repr__(self) -> str:  # the password must not reach a log
         return f"NextHop({self.host!r}, {self.port}, {self.tls!r}, login={self.login!r})"

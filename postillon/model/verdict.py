@@ -74,6 +74,8 @@ class Opinion:
     edits: Edits | None = None
     personal: tuple[tuple[AccountId, tuple[Finding, ...]], ...] = ()
     """Findings that hold for one account only: what it has learned, whom it knows, whom it has listed."""
+    stated: tuple[tuple[AccountId | None, Opinion], ...] = ()
+    """For these accounts the wishes (refusal, junk, quarantine) are those of another opinion; None: for addresses elsewhere."""
 
 
 NO_OPINION = Opinion()

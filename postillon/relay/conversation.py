@@ -10,6 +10,7 @@ import datetime
 import math
 import ssl
 from collections import deque
+from collections.abc import Sequence
 
 from ..model.queue import Outcome
 from ..net.stream import InjectedPlaintext, Stream
@@ -132,7 +133,7 @@ class Conversation:
         await self.write(command)
         return await self.reply(timeout_s)
 
-    async def write(self, data: bytes) -> bool:
+    async def write(self, data: bytes | Sequence[bytes]) -> bool:
         """False: they are gone. Then what they said last is still to be read, and reading finds the end too."""
         try:
             self._stream.write(data)

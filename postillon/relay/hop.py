@@ -28,6 +28,8 @@ class Hop:
     """For TlsMode.DANE."""
     names: tuple[str, ...] = ()
     """For TlsMode.DANE: what a certificate may be for; the first is asked for (SNI)."""
+    lmtp: bool = False
+    """It speaks LMTP (RFC 2033)."""
     why: str = field(default="", compare=False)
     """Who asks for that much TLS, see `tls_policy.HostTls`."""
     domain: str = field(default="", compare=False)

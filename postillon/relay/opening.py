@@ -1,4 +1,4 @@
-"""The beginning of a conversation: connecting, greeting, STARTTLS and login (RFC 5321 §3.1, §3.2; RFC 3207; RFC 4954)."""
+"""The beginning of a conversation: connecting, greeting, STARTTLS and login (RFC 5321 §3.1, §3.2; RFC 2033, 3207, 4954)."""
 
 from __future__ import annotations
 
@@ -83,16 +83,19 @@ async def _greet(talk: Conversation, hostname: str, contexts: ClientContexts) ->
 
 
 async def _hello(talk: Conversation, hostname: str) -> None:
-    reply = await talk.ask(smtp.ehlo(hostname), talk.timeouts.command_s)
+    lmtp = talk.hop.lmtp
+    reply = await talk.ask(smtp.lhlo(hostname) if lmtp else smtp.ehlo(hostname), talk.timeouts.command_s)
     if reply.kind == 2:
         talk.offered = smtp.Extensions.of(reply)
         return
-    if reply.kind == 5:
+    if reply.kind == 5 and not lmtp:
         # RFC 5321 §3.2: a server that does not know EHLO gets HELO.
         talk.offered = smtp.Extensions()
         reply = await talk.ask(smtp.helo(hostname), talk.timeouts.command_s)
     if reply.kind != 2:
-        raise talk.trouble(of_reply(reply, talk.hop.remote))
+        said = of_reply(reply, talk.hop.remote)
+        # That a server speaks LMTP is our own setting's claim: if it is wrong, the mail waits.
+        raise talk.trouble(replace(said, kind=OutcomeKind.DEFERRED, status="4.5.0") if lmtp else said)
 
 
 async def _start_tls(talk: Conversation, contexts: ClientContexts) -> bool:

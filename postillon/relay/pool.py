@@ -49,7 +49,7 @@ class Pool:
         """Give a session back. One that is of no more use is closed."""
         if not session.is_usable:
             session.abort()
-        elif self._is_closed or session.sent >= self._messages:
+        elif self._is_closed or session.is_spent or session.sent >= self._messages:
             self._say_goodbye(session)
         else:
             loop = asyncio.get_running_loop()

@@ -1,9 +1,13 @@
-"""Messages over a conversation: MAIL, RCPT, DATA, and what the answers mean for each recipient (RFC 5321 §3.3, RFC 2920)."""
+"""Messages over a conversation: MAIL, RCPT, DATA or BDAT, and what the answers mean for each recipient.
+
+RFC 5321 §3.3, RFC 2033 (LMTP), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 9422 (LIMITS).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 
@@ -13,7 +17,7 @@ from ..protocols.smtp import client as smtp
 from ..protocols.smtp.reply import Reply
 from .conversation import Conversation, Trouble
 from .hop import Hop
-from .outcome import failed, of_reply
+from .outcome import deferred, failed, of_reply
 
 BLOCK = 256 * 1024
 """Octets of a message in memory at a time."""
@@ -67,9 +71,17 @@ class Session:
         first = await source.read(0, min(source.size, BLOCK))
         outcomes = await self._unfit(envelope, source, first)
         wanted = [position for position in range(len(envelope.recipients)) if position not in outcomes]
-        if wanted:
+        for part in self._parts(envelope, wanted):
+            if self.is_spent:
+                outcomes.update(dict.fromkeys(part, deferred("4.5.3", "the connection carries no more", code=452)))
+                continue
             self.sent += 1
-            await self._transaction(envelope, source, first, wanted, outcomes)
+            try:
+                await self._transaction(envelope, source, first, part, outcomes)
+            except Trouble as trouble:
+                trouble.decided = outcomes | trouble.decided
+                trouble.is_stale &= part[0] == wanted[0]  # those before must not be sent again
+                raise
         if self._talk.offered.dsn and any(recipient.notify for recipient in envelope.recipients):
             return {position: replace(outcome, confirms=True) for position, outcome in outcomes.items()}
         return outcomes
@@ -88,6 +100,31 @@ class Session:
             return _no(reply, self._remote)
         return of_reply(await self._talk.ask(smtp.rcpt(recipient, offered), wait), self._remote)
 
+    @property
+    def is_spent(self) -> bool:
+        """It has carried as many messages as the server wants of one connection (RFC 9422 §4.1)."""
+        return 0 < self._talk.offered.mailmax <= self.sent
+
+    def _parts(self, envelope: Envelope, wanted: list[int]) -> Iterator[list[int]]:
+        """The positions *wanted* in as many transactions as the server's limits ask for (RFC 9422 §4.2, §4.3)."""
+        offered = self._talk.offered
+        if not (offered.rcptmax or offered.rcptdomainmax):
+            if wanted:
+                yield wanted
+            return
+        part: list[int] = []
+        domains: set[str] = set()
+        for position in wanted:
+            domain = envelope.recipients[position].address.domain
+            is_full = bool(offered.rcptmax) and len(part) >= offered.rcptmax
+            if is_full or (offered.rcptdomainmax and len(domains | {domain}) > offered.rcptdomainmax):
+                yield part
+                part, domains = [], set()
+            part.append(position)
+            domains.add(domain)
+        if part:
+            yield part
+
     async def _unfit(self, envelope: Envelope, source: Source, first: bytes) -> dict[int, Outcome]:
         """Recipients that this hop cannot serve, known before a word is said."""
         offered, everybody = self._talk.offered, range(len(envelope.recipients))
@@ -97,6 +134,8 @@ class Session:
             refusal = failed("5.3.4", text, remote=self._remote, code=552)  # RFC 1870 §6.1
         elif envelope.require_tls and not (self._talk.is_encrypted and self.hop.tls.is_verified and offered.requiretls):
             refusal = failed("5.7.30", "it does not support REQUIRETLS", remote=self._remote)  # RFC 8689 §5
+        elif envelope.body == "BINARYMIME" and not offered.binary:
+            refusal = failed("5.6.3", "the message is binary, it takes none", remote=self._remote)  # RFC 3030 §3
         elif not offered.eightbit and not await _is_seven_bit(source, first):
             refusal = failed("5.6.3", "the message has 8-bit octets, it takes none", remote=self._remote)  # RFC 6152 §3
         elif not offered.smtputf8 and _needs_smtputf8(envelope, first):
@@ -118,15 +157,21 @@ class Session:
         eightbit = envelope.body != "7BIT" or len(first) < source.size or not first.isascii()
         commands = [smtp.mail(envelope, offered, size=source.size, eightbit=eightbit, smtputf8=smtputf8)]
         commands += [smtp.rcpt(envelope.recipients[position], offered) for position in wanted]
+        # RFC 3030: binary mail needs chunks, and large mail is better off: nobody has to look for a dot in it.
+        in_chunks = offered.chunking and (envelope.body == "BINARYMIME" or source.size > BLOCK)
         replies: list[Reply] = []
         try:
             self._talk.until = asyncio.get_running_loop().time() + self._talk.timeouts.envelope_s
-            await self._converse(commands, replies)
+            await self._converse(commands, replies, with_data=not in_chunks)
             self._talk.until = math.inf
             accepted = self._judge(replies, wanted, outcomes)
-            if replies[-1].code == 354 and len(replies) == len(commands) + 1:
+            if in_chunks:
                 if accepted:
-                    outcomes.update(dict.fromkeys(accepted, await self._body(source, first)))
+                    await self._chunks(source, first, accepted, outcomes, is_binary=envelope.body == "BINARYMIME")
+                    self._dirty = False
+            elif replies[-1].code == 354 and len(replies) == len(commands) + 1:
+                if accepted:
+                    await self._body(source, first, accepted, outcomes)
                 elif any(reply.kind == 2 for reply in replies[1:-1]):
                     self.abort()  # no to the sender, yes to a recipient: a dot might be taken for a message
                 else:
@@ -138,17 +183,18 @@ class Session:
             self._judge(replies, wanted, trouble.decided)
             raise
 
-    async def _converse(self, commands: list[bytes], replies: list[Reply]) -> None:
+    async def _converse(self, commands: list[bytes], replies: list[Reply], *, with_data: bool) -> None:
         """Send MAIL, RCPT… and DATA, in one go where the server lets us; *replies* grows by one for each that was answered."""
         wait = self._talk.timeouts.command_s
         reset, self._dirty = self._dirty, True
         if self._talk.offered.pipelining:
-            await self._talk.write(b"".join([smtp.RSET if reset else b"", *commands, smtp.DATA]))
+            await self._talk.write(b"".join([smtp.RSET if reset else b"", *commands, smtp.DATA if with_data else b""]))
             if reset:
                 await self._talk.reply(wait)
             for _ in commands:
                 replies.append(await self._talk.reply(wait))  # noqa: PERF401  (those before count when one fails)
-            replies.append(await self._talk.reply(self._talk.timeouts.data_s))
+            if with_data:
+                replies.append(await self._talk.reply(self._talk.timeouts.data_s))
             return
         if reset:
             await self._talk.ask(smtp.RSET, wait)
@@ -156,7 +202,7 @@ class Session:
             replies.append(await self._talk.ask(command, wait))
             if replies[0].kind != 2:
                 return
-        if any(reply.kind == 2 for reply in replies[1:]):
+        if with_data and any(reply.kind == 2 for reply in replies[1:]):
             replies.append(await self._talk.ask(smtp.DATA, self._talk.timeouts.data_s))
 
     def _judge(self, replies: list[Reply], wanted: list[int], outcomes: dict[int, Outcome]) -> list[int]:
@@ -179,27 +225,67 @@ class Session:
             return []
         return accepted
 
-    async def _body(self, source: Source, first: bytes) -> Outcome:
-        """The message after 354, and what the answer to the final dot means for all who may have it."""
+    async def _body(self, source: Source, first: bytes, accepted: list[int], outcomes: dict[int, Outcome]) -> None:
+        """The message after 354, and what the answer to the final dot means for the positions *accepted*."""
         stuffer = smtp.Stuffer()
         at, piece = len(first), stuffer.stuff(first)
         while at < source.size:
             if not await self._talk.write(piece) or not self._talk.is_usable:
-                return await self._last_words()
-            try:
-                octets = await source.read(at, min(at + BLOCK, source.size))
-            except BaseException:
-                self.abort()  # half a message: only the end of the connection can say so
-                raise
+                return outcomes.update(dict.fromkeys(accepted, await self._last_words()))
+            octets = await self._next(source, at)
             at, piece = at + len(octets), stuffer.stuff(octets)
         if not self._talk.is_usable:
-            return await self._last_words()
+            return outcomes.update(dict.fromkeys(accepted, await self._last_words()))
+        await self._talk.write(piece + stuffer.finish())
+        await self._end(accepted, outcomes)
+
+    async def _chunks(
+        self, source: Source, first: bytes, accepted: list[int], outcomes: dict[int, Outcome], *, is_binary: bool
+    ) -> None:
+        """The message by BDAT (RFC 3030 §2), one chunk ahead of its answers where the server knows PIPELINING."""
+        lines, at, octets = smtp.Lines(), len(first), first
+        ahead, unanswered = int(self._talk.offered.pipelining), 0
+        while True:
+            is_last = at >= source.size
+            if not is_binary:
+                octets = lines.take(octets, last=is_last)
+            if not await self._talk.write([smtp.bdat(len(octets), last=is_last), octets]):
+                return outcomes.update(dict.fromkeys(accepted, await self._last_words()))
+            unanswered += not is_last
+            while unanswered > (0 if is_last else ahead):
+                reply = await self._talk.reply(self._talk.timeouts.end_s)
+                unanswered -= 1
+                if reply.kind != 2:
+                    self.abort()  # what follows would be for nothing
+                    return outcomes.update(dict.fromkeys(accepted, _no(reply, self._remote)))
+            if is_last:
+                return await self._end(accepted, outcomes)
+            octets = await self._next(source, at)
+            at += len(octets)
+
+    async def _next(self, source: Source, at: int) -> bytes:
         try:
-            return of_reply(await self._talk.ask(piece + stuffer.finish(), self._talk.timeouts.end_s), self._remote)
+            return await source.read(at, min(at + BLOCK, source.size))
+        except BaseException:
+            self.abort()  # half a message: only the end of the connection can say so
+            raise
+
+    async def _end(self, accepted: list[int], outcomes: dict[int, Outcome]) -> None:
+        """The answer for all *accepted*; by LMTP one for each (RFC 2033 §4.2), of which those that come before the end count."""
+        answers: dict[int, Outcome] = {}
+        try:
+            if not self.hop.lmtp:
+                reply = await self._talk.reply(self._talk.timeouts.end_s)
+                answers = dict.fromkeys(accepted, of_reply(reply, self._remote))
+            else:
+                for position in accepted:
+                    answers[position] = of_reply(await self._talk.reply(self._talk.timeouts.end_s), self._remote)
         except Trouble as trouble:
+            trouble.decided = answers
             # It may have taken the message and lost only its answer: asking another host now could double it.
             trouble.elsewhere = trouble.outcome.code == 421
             raise
+        outcomes.update(answers)
 
     async def _last_words(self) -> Outcome:
         """What it said before the message was whole; that is never a yes, and the connection is of no more use."""

@@ -75,7 +75,8 @@ async def route_hops(route: NextHop, resolver: Resolver, settings: RelaySettings
     if not addresses:
         raise Undeliverable(deferred("4.4.4", f"the next hop {route.host} has no address that we can reach"))
     mode = tls_policy.for_route(route)
-    hops = (Hop(route.host, address, route.port, mode, route.login, route.password) for address in addresses)
+    lmtp = route.protocol == "lmtp"
+    hops = (Hop(route.host, address, route.port, mode, route.login, route.password, lmtp=lmtp) for address in addresses)
     return tuple(hops)[: settings.max_addresses]
 
 

@@ -55,6 +55,7 @@ class Queue(Protocol):
         destination: str = "",
         report: Plan | None = None,
         record: Record | None = None,
+        suppress: str = "",
     ) -> bool: ...
     async def next_due(self) -> int | None: ...
 
@@ -331,6 +332,7 @@ class QueueWorker:
                     destination=settlement.destination,
                     report=settlement.report,
                     record=record,
+                    suppress=settlement.suppress,
                 )
                 break
             except Refusal as refusal:

@@ -55,6 +55,13 @@ async def test_an_operator_sees_why_holds_reschedules_and_reroutes(tmp_path: Pat
                 assert asked(server, "release", "--all") == {"recipients": 2}
                 assert asked(server, "reschedule", "--all", "--in", "60") == {"recipients": 2}
                 assert 59 * 60 < totals(server)["there.test"]["due"] - time.time() <= 3600
+                assert asked(server, "reschedule", "--all", "--at", "2099-12-24T18:00") == {"recipients": 2}
+                assert totals(server)["there.test"]["due"] > time.time() + 86400 * 365
+                server.send(ALICE, "dave@there.test", "three")
+                until(server, lambda: all(row["attempts"] for row in asked(server, "list") if "dave" in row["recipient"]))
+                (dave,) = (row for row in asked(server, "list") if "dave" in row["recipient"])
+                assert asked(server, "recall", dave["id"]) == {"recalled": ["dave@there.test"], "under_way": []}
+                assert server.command("queue", "recall", dave["id"]).returncode == 1
                 assert asked(server, "reroute", "--all", "--via", f"127.0.0.1:{other.port}") == {"recipients": 2}
                 until(server, lambda: asked(server, "totals") == [])
                 assert server.command("queue", "reroute", "--all", "--via", "no host").returncode != 0

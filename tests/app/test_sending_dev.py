@@ -59,6 +59,11 @@ async def test_an_account_is_limited_held_and_released(tmp_path: Path):
                 assert "is held since" in server.command("account", "limit", ALICE).stdout
                 assert asked(server, "account", "release", ALICE) == {"address": ALICE, "recipients": 1}
                 assert server.command("account", "release", ALICE).returncode == 1
+                asked(server, "account", "suppressed", ALICE, "--add", "no@there.test")
+                with pytest.raises(smtplib.SMTPRecipientsRefused, match="your list of addresses not to write to"):
+                    server.send(ALICE, "no@there.test", "three")
+                assert "no@there.test" in server.command("account", "suppressed", ALICE).stdout
+                assert asked(server, "account", "suppressed", ALICE, "--remove", "no@there.test") == []
                 deadline = time.monotonic() + 20
                 while asked(server, "queue", "list"):
                     assert time.monotonic() < deadline, server.log()

@@ -12,10 +12,11 @@ from postillon.filters.examined import Examined
 from postillon.filters.skeleton import Skeleton
 from postillon.flow.judgement import Judge, JudgeSettings
 from postillon.flow.receive import Receiver
+from postillon.model.choice import Choice
 from postillon.model.errors import Refusal
 from postillon.model.ids import AccountId
 from postillon.model.plan import Receipt
-from postillon.model.verdict import NO_OPINION, Opinion, Thresholds, finding
+from postillon.model.verdict import NO_OPINION, Opinion, finding
 
 from .conftest import SETTINGS, STRANGER, Office
 
@@ -173,8 +174,10 @@ async def test_what_one_account_thinks_does_not_touch_another(office: Office):
 
 
 async def test_an_account_may_have_thresholds_of_its_own(office: Office):
-    limits = {office.alice: Thresholds(junk=2)}
-    wary = judged(office, scored(2.5), thresholds_of=lambda account: limits.get(account, Thresholds()))
+    async def choices(examined: Examined) -> dict[AccountId, Choice]:
+        return {office.alice: Choice(junk=2)}
+
+    wary = judged(office, scored(2.5), choices=choices)
     await arrive(wary, ["alice@example.test", "bob@example.test"])
     (filed,) = await office.mail(office.alice, ("Junk",))
     assert b"X-Spam-Status: Yes, score=2.5 required=2.0" in filed
@@ -205,7 +208,10 @@ async def test_facts_from_outside_cannot_add_a_field(office: Office):
 
 
 async def test_by_lmtp_each_recipient_has_its_own_answer(office: Office):
-    strict = judged(office, scored(8), thresholds_of=lambda a: Thresholds(refuse=5) if a == office.bob else Thresholds())
+    async def choices(examined: Examined) -> dict[AccountId, Choice]:
+        return {office.bob: Choice(refuse=5)}
+
+    strict = judged(office, scored(8), choices=choices)
     names = ["bob@example.test", "alice@example.test"]
     incoming = await office.incoming(strict.receiver, STRANGER, "joe@sender.test", names, TEXT)
     bob, alice = await strict.receiver.each(incoming)

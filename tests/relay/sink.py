@@ -40,11 +40,14 @@ class Conversation:
     mail: bytes = b""
     rcpts: list[bytes] = field(default_factory=list)
     messages: int = 0
+    chunks: bytes = b""
+    """Of the message that comes by BDAT."""
 
 
 class Sink:
     """*script(conversation, command)* answers a command; returning "" leaves it to the default. The pseudo commands are
-    `CONNECT`, `END` (after the final dot) and `TLS` (before the handshake: anything but "" breaks it).
+    `CONNECT`, `END` (after the final dot or the last chunk; with *lmtp* once for each RCPT, `END RCPT TO:…`) and `TLS` (before
+    the handshake: anything but "" breaks it).
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class Sink:
         tls: ssl.SSLContext | None = None,
         implicit: bool = False,
         keep: bool = True,
+        lmtp: bool = False,
     ) -> None:
+        self.lmtp = lmtp
         self.script = script or (lambda _conversation, _command: "")
         self.extensions = list(extensions)
         self.tls = tls
@@ -146,6 +151,23 @@ class Sink:
                 await writer.start_tls(self.tls)
                 buffer, conversation.tls = b"", True
                 continue
+            if verb == b"BDAT":
+                size = int(line.split()[1])
+                while len(buffer) < size:
+                    piece = await reader.read(65536)
+                    if not piece:
+                        return
+                    buffer += piece
+                conversation.chunks += buffer[:size]
+                buffer = buffer[size:]
+                if not line.upper().endswith(b"LAST"):
+                    if not await self._write(self.script(conversation, line) or f"250 2.0.0 {size} octets", writer):
+                        return
+                    continue
+                octets, conversation.chunks = conversation.chunks, b""
+                if not await self._end(conversation, octets, writer):
+                    return
+                continue
             if verb == b"DATA":
                 answer = self.script(conversation, line) or ("354 go ahead" if conversation.rcpts else "554 no recipients")
                 if not await self._write(answer, writer):
@@ -174,11 +196,11 @@ class Sink:
                 return
 
     def _default(self, conversation: Conversation, verb: bytes, line: bytes) -> Answer:
-        if verb == b"EHLO":
+        if verb == (b"LHLO" if self.lmtp else b"EHLO"):
             extensions = [*self.extensions, *(["STARTTLS"] if self.tls and not conversation.tls else [])]
             lines = ["sink.test", *extensions]
             return "\r\n".join(f"250{' ' if i == len(lines) - 1 else '-'}{word}" for i, word in enumerate(lines))
-        if verb == b"HELO":
+        if verb == b"HELO" and not self.lmtp:
             return "250 sink.test"
         if verb == b"MAIL":
             return "503 5.5.1 nested" if conversation.mail else "250 2.1.0 sender ok"
@@ -197,8 +219,9 @@ class Sink:
         return "500 5.5.2 what?"
 
     async def _end(self, conversation: Conversation, octets: bytes, writer: asyncio.StreamWriter) -> bool:
-        answer = self.script(conversation, b"END")
-        taken = answer == "" or _code(answer).startswith("2")
+        asked = [b"END " + rcpt for rcpt in conversation.rcpts] if self.lmtp else [b"END"]
+        answers = [self.script(conversation, question) for question in asked]
+        taken = any(answer == "" or _code(answer).startswith("2") for answer in answers)
         conversation.messages += 1
         if taken and self.keep:
             self.received.append(
@@ -212,7 +235,10 @@ class Sink:
                 )
             )
         conversation.mail, conversation.rcpts = b"", []
-        return await self._write("250 2.0.0 taken" if answer == "" else answer, writer)
+        for answer in answers:
+            if not await self._write("250 2.0.0 taken" if answer == "" else answer, writer):
+                return False
+        return True
 
     async def _say(self, conversation: Conversation, command: bytes, default: Answer, writer: asyncio.StreamWriter) -> bool:
         answer = self.script(conversation, command)

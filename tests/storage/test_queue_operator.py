@@ -144,3 +144,16 @@ async def test_a_retry_that_was_asked_for_brings_forward_what_was_tried_and_noth
     assert await leased(office) == ["a@branch.test branch.test"]
     assert await store.queue_retry("branch.test", below=True) == 1
     assert await leased(office) == ["b@www.branch.test www.branch.test"]
+
+
+async def test_a_message_that_waits_is_taken_back_but_for_those_to_whom_it_is_under_way(office: Office):
+    store, now = office.store, office.clock.now()
+    whole = await enqueued(office, "a@one.test", "b@two.test", due=now + 5000)
+    assert await store.queue_recall(whole) == (["a@one.test", "b@two.test"], [])
+    assert await store.queue_views(whole) == []
+    part = await enqueued(office, "a@one.test", "b@two.test")
+    (entry,) = await store.lease(now, 100, 300, skip=("two.test",))
+    assert await store.queue_recall(part) == (["b@two.test"], ["a@one.test"])
+    assert await store.settle(entry)
+    assert await store.queue_views(part) == [] and await store.queue_size() == 0
+    assert await store.queue_recall(part) == ([], [])

@@ -23,6 +23,22 @@ async def clean(office: Office) -> None:
         pass
 
 
+async def test_a_pack_is_kept_as_long_as_changes_lead_on_from_it(office: Office):
+    store, alice, p = office.store, office.alice, Principal(office.alice)
+    box = await inbox(office)
+    await append(store, alice, box, 3)
+    row = await inbox(office)
+    await store.keep_pack(p, alice, row.id, row.uidvalidity, row.modseq, b"one")
+    assert await store.pack(p, alice, row.id, row.uidvalidity) == (row.modseq, b"one")
+    assert await store.pack(p, alice, row.id, row.uidvalidity + 1) is None
+    await store.keep_pack(p, alice, row.id, row.uidvalidity, ModSeq(row.modseq + 1), b"two")
+    assert await store.pack(p, alice, row.id, row.uidvalidity) == (row.modseq + 1, b"two")
+    await store.keep_pack(p, alice, row.id, row.uidvalidity + 1, row.modseq, b"of another life")
+    assert await store.pack(p, alice, row.id, row.uidvalidity) == (row.modseq + 1, b"two")
+    with pytest.raises(NotFound):
+        await store.pack(Principal(office.bob), alice, row.id, row.uidvalidity)
+
+
 async def test_changes_are_complete_until_tombstones_are_dropped(office: Office):
     store, alice, p = office.store, office.alice, Principal(office.alice)
     box = await inbox(office)

@@ -1,8 +1,9 @@
 """The client's half of SMTP (RFC 5321): commands as bytes, replies from bytes, a message's octets made fit for DATA.
 
 Sans-I/O: a session owns the socket and the time-outs, this module knows the words. It speaks the extensions PIPELINING
-(RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461), STARTTLS (3207), AUTH (4954) and enhanced status
-codes (2034). It decides nothing: which reply means what for a recipient is `postillon.relay.session`'s business.
+(RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461), STARTTLS (3207), AUTH (4954), CHUNKING and BINARYMIME
+(3030), DELIVERBY (2852), MT-PRIORITY (6710), NO-SOLICITING (3865), LIMITS (9422) and enhanced status codes (2034). It decides
+nothing: which reply means what for a recipient is `postillon.relay.session`'s business.
 """
 
 from __future__ import annotations
@@ -110,6 +111,20 @@ class Extensions:
     has_size: bool = False
     auth: frozenset[str] = frozenset()
     """SASL mechanisms in capitals."""
+    chunking: bool = False
+    binary: bool = False
+    """BINARYMIME, which is nothing without CHUNKING."""
+    deliver_by: bool = False
+    deliver_by_least: int = 0
+    """The shortest time it takes on itself, seconds (RFC 2852 §3)."""
+    priority: bool = False
+    no_soliciting: bool = False
+    mailmax: int = 0
+    """Messages that one connection may carry (RFC 9422 §4.1); 0, here and below: it did not say."""
+    rcptmax: int = 0
+    """Recipients of one message."""
+    rcptdomainmax: int = 0
+    """Domains among them."""
 
     @classmethod
     def of(cls, reply: Reply) -> Extensions:
@@ -119,7 +134,7 @@ class Extensions:
             # Old servers write `AUTH=PLAIN`; RFC 4954 §3 tells to take it too.
             keyword, *arguments = line.upper().replace("AUTH=", "AUTH ", 1).split() or [""]
             offers.setdefault(keyword, []).extend(arguments)
-        size = next(iter(offers.get("SIZE", ())), "")
+        limits = dict(word.partition("=")[::2] for word in offers.get("LIMITS", ()))
         return cls(
             esmtp=True,
             pipelining="PIPELINING" in offers,
@@ -128,10 +143,25 @@ class Extensions:
             dsn="DSN" in offers,
             starttls="STARTTLS" in offers,
             requiretls="REQUIRETLS" in offers,
-            size=int(size) if size.isascii() and size.isdigit() and len(size) < 20 else 0,
+            size=_number(offers.get("SIZE")),
             has_size="SIZE" in offers,
             auth=frozenset(offers.get("AUTH", ())),
+            chunking="CHUNKING" in offers,
+            binary="BINARYMIME" in offers and "CHUNKING" in offers,
+            deliver_by="DELIVERBY" in offers,
+            deliver_by_least=_number(offers.get("DELIVERBY")),
+            priority="MT-PRIORITY" in offers,
+            no_soliciting="NO-SOLICITING" in offers,
+            mailmax=_number([limits.get("MAILMAX", "")]),
+            rcptmax=_number([limits.get("RCPTMAX", "")]),
+            rcptdomainmax=_number([limits.get("RCPTDOMAINMAX", "")]),
         )
+
+
+def _number(words: list[str] | None) -> int:
+    """The first word, if it is a number as it should be; else 0."""
+    word = words[0] if words else ""
+    return int(word) if word.isascii() and word.isdigit() and len(word) < 20 else 0
 
 
 def ehlo(name: str) -> bytes:
@@ -140,6 +170,16 @@ def ehlo(name: str) -> bytes:
 
 def helo(name: str) -> bytes:
     return f"HELO {name}\r\n".encode("ascii")
+
+
+def lhlo(name: str) -> bytes:
+    """RFC 2033 §4.1."""
+    return f"LHLO {name}\r\n".encode("ascii")
+
+
+def bdat(size: int, *, last: bool) -> bytes:
+    """RFC 3030 §2; *size* octets must follow."""
+    return b"BDAT %d LAST\r\n" % size if last else b"BDAT %d\r\n" % size
 
 
 STARTTLS = b"STARTTLS\r\n"
@@ -153,7 +193,9 @@ def mail(envelope: Envelope, offered: Extensions, *, size: int, eightbit: bool, 
     parts = [f"MAIL FROM:<{_path(envelope.sender)}>"]
     if offered.has_size:
         parts.append(f"SIZE={size}")
-    if eightbit and offered.eightbit:
+    if envelope.body == "BINARYMIME" and offered.binary:
+        parts.append("BODY=BINARYMIME")
+    elif eightbit and offered.eightbit:
         parts.append("BODY=8BITMIME")
     if smtputf8:
         parts.append("SMTPUTF8")
@@ -164,6 +206,13 @@ def mail(envelope: Envelope, offered: Extensions, *, size: int, eightbit: bool, 
             parts.append(f"RET={envelope.ret}")
         if envelope.envid is not None:
             parts.append(f"ENVID={encode_xtext(envelope.envid)}")
+    if envelope.deliver_by is not None and offered.deliver_by:
+        by = envelope.deliver_by
+        parts.append(f"BY={by.seconds};{'R' if by.returns else 'N'}{'T' if by.traces else ''}")
+    if envelope.priority and offered.priority:
+        parts.append(f"MT-PRIORITY={envelope.priority}")
+    if envelope.solicit and offered.no_soliciting:
+        parts.append(f"SOLICIT={','.join(envelope.solicit)}")
     return " ".join(parts).encode("utf-8") + b"\r\n"
 
 
@@ -192,6 +241,26 @@ AUTH_LOGIN = b"AUTH LOGIN\r\n"
 
 def auth_response(text: str) -> bytes:
     return base64.b64encode(text.encode()) + b"\r\n"
+
+
+class Lines:
+    """A message's octets for BDAT, piece by piece: a bare CR or LF becomes CRLF, and nothing else changes (RFC 3030 §2)."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = False
+
+    def take(self, octets: bytes, *, last: bool) -> bytes:
+        """*octets* as they leave; a CR at the end waits for what follows, unless they are the *last*."""
+        if self._held:
+            octets = b"\r" + octets
+        self._held = octets.endswith(b"\r") and not last
+        if self._held:
+            octets = octets[:-1]
+        if not octets.count(b"\r\n") == octets.count(b"\n") == octets.count(b"\r"):
+            octets = _BARE.sub(b"\r\n", octets)
+        return octets
 
 
 class Stuffer:

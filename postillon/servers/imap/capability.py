@@ -57,6 +57,9 @@ AUTHENTICATED = (
     b"UIDONLY",  # RFC 9586
     b"INPROGRESS",  # RFC 9585
     b"NOTIFY",  # RFC 5465
+    b"ACL",  # RFC 4314
+    b"RIGHTS=texk",
+    b"LIST-MYRIGHTS",  # RFC 8440
 )
 
 ENABLEABLE = ("CONDSTORE", "QRESYNC", "IMAP4REV2", "UTF8=ACCEPT", "UIDONLY")
@@ -75,9 +78,13 @@ def before_login(*, mechanisms: tuple[str, ...], starttls: bool) -> tuple[bytes,
     return (*words, *(b"AUTH=" + name.encode() for name in mechanisms))
 
 
-def after_login(*, append_limit: int, compressed: bool = False, hidden: Collection[str] = ()) -> tuple[bytes, ...]:
+def after_login(
+    *, append_limit: int, save_limit: int, message_limit: int = 0, compressed: bool = False, hidden: Collection[str] = ()
+) -> tuple[bytes, ...]:
     """*compressed*: COMPRESS is in force (RFC 4978 §3: then it is not offered). *hidden*: see `hidden_from`."""
     words: tuple[bytes, ...] = (*ALWAYS, *AUTHENTICATED, b"APPENDLIMIT=%d" % append_limit)  # RFC 7889
+    # RFC 9738 §3: one or the other.
+    words += (b"MESSAGELIMIT=%d" % message_limit if message_limit else b"SAVELIMIT=%d" % save_limit,)
     if not compressed:
         words = (*words, b"COMPRESS=DEFLATE")
     return tuple(word for word in words if word.decode().upper() not in hidden) if hidden else words

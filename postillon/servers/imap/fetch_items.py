@@ -7,7 +7,7 @@ values of a whole batch of messages. So nothing is parsed, and what of a message
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 from itertools import chain, groupby
@@ -191,6 +191,14 @@ class Plan:
                 for section in self.sections
             )
         )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whole messages and nothing that takes more than a row to know: what programs ask for when they copy a mailbox."""
+        if len(self.sections) != 1 or replace(self.sections[0], label=b"", peek=True) != Section(b""):
+            return False
+        others = (attribute for attribute in self.attributes if not isinstance(attribute, Section))
+        return all(_ATTRIBUTES[attribute][0] <= Level.NARROW for attribute in others)
 
     @property
     def needs_previews(self) -> bool:

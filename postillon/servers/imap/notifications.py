@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ...model.mail import Mailbox
+from ...model.mail import OTHER_USERS, Mailbox
 from ...protocols.imap.commands import StatusAttribute
 from ...protocols.imap.extension_commands import EventGroup, MailboxFilter, NotifyEvent, Scope
 
@@ -66,7 +66,7 @@ def _means(mailboxes: MailboxFilter, path: Path, subscribed: frozenset[Path]) ->
     if scope in SELECTED:
         return False
     if scope in (Scope.PERSONAL, Scope.INBOXES):  # RFC 5465 §6.3: a rule may deliver anywhere
-        return True
+        return path[0] != OTHER_USERS
     if scope is Scope.SUBSCRIBED:
         return path in subscribed
     named = [tuple(name.split("/")) for name in mailboxes.mailboxes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 
-from ...model.mail import Mailbox
+from ...model.mail import FIRST_KEYWORD_BIT, SYSTEM_FLAGS, Mailbox, changeable
 from ...protocols.imap.commands import MessageSet
 from ...protocols.imap.response_codes import permanent_flags
 from ...protocols.imap.sequence import STAR, SavedResult, format_set, to_ranges
@@ -15,11 +15,13 @@ from .snapshot import Row
 from .snapshots import Loaded
 from .view import View
 
+ALL_SYSTEM = (1 << FIRST_KEYWORD_BIT) - 1
+
 
 class Selected:
     """Made by SELECT or EXAMINE, dropped by what leaves the mailbox."""
 
-    __slots__ = ("_keywords_told", "by_uid", "contexts", "loaded", "mailbox", "read_at", "read_only", "saved", "view")
+    __slots__ = ("_told", "by_uid", "contexts", "loaded", "mailbox", "read_at", "read_only", "saved", "view")
 
     def __init__(self, loaded: Loaded, mailbox: Mailbox, *, read_only: bool, now: float, by_uid: bool = False) -> None:
         self.loaded = loaded
@@ -35,7 +37,7 @@ class Selected:
         """Searches that are kept up to date."""
         self.read_at = now
         """When the store was last asked for changes, on the loop's clock."""
-        self._keywords_told = len(loaded.keywords.names)
+        self._told = self._stamp()
 
     async def refresh(self, now: float) -> bool:
         """Read what changed. False: the mailbox is gone."""
@@ -66,12 +68,34 @@ class Selected:
 
     def flags_lines(self) -> list[bytes]:
         """FLAGS and PERMANENTFLAGS (RFC 9051 §7.3.5, §7.1)."""
-        flags = self.loaded.keywords.all_flags()
-        lasting = [] if self.read_only else [*flags, b"\\*"]
+        flags = self._flags()
+        may = 0 if self.read_only else changeable(self.mailbox.rights)
+        lasting = [flag for flag in flags if may & SYSTEM_FLAGS.get(flag, ~ALL_SYSTEM)]
+        if may & ~ALL_SYSTEM:
+            lasting.append(b"\\*")
         return [
             b"* FLAGS (%b)\r\n" % b" ".join(flags),
             b"* OK [%b] Flags that are kept\r\n" % permanent_flags(lasting),
         ]
+
+    def _flags(self) -> list[bytes]:
+        """Of somebody else's keywords only those in use here are told: their names are words of the owner's."""
+        keywords = self.loaded.keywords
+        if not self.mailbox.is_shared:
+            return keywords.all_flags()
+        used = self._used()
+        return [*SYSTEM_FLAGS, *(name for bit, name in keywords.names.items() if used >> bit & 1)]
+
+    def _used(self) -> int:
+        used = 0
+        for word in self.view.snapshot.words:
+            used |= word
+        return used
+
+    def _stamp(self) -> tuple[int, int]:
+        """Changes when FLAGS or PERMANENTFLAGS do."""
+        known = self._used() & ~ALL_SYSTEM if self.mailbox.is_shared else len(self.loaded.keywords.names)
+        return known, self.mailbox.rights
 
     def news(self, *, expunges: bool, modseq: bool, by_uid: bool, flags: bool = True) -> list[bytes]:
         """What the client has to hear now, and from then on knows.
@@ -80,7 +104,8 @@ class Selected:
         """
         view = self.view
         news = view.news(expunges=expunges)
-        lines = []
+        # RFC 9051 §7.1: what may be changed is told again when it is another.
+        lines = self.new_keywords() if self._told[1] != self.mailbox.rights else []
         if news.expunged and by_uid:
             lines.append(b"* VANISHED %b\r\n" % format_set(news.vanished))
         else:
@@ -119,8 +144,8 @@ class Selected:
 
     def new_keywords(self) -> list[bytes]:
         """RFC 9051 §7.3.5: FLAGS again when a keyword is new."""
-        known = len(self.loaded.keywords.names)
-        if known == self._keywords_told:
+        stamp = self._stamp()
+        if stamp == self._told:
             return []
-        self._keywords_told = known
+        self._told = stamp
         return self.flags_lines()

@@ -18,6 +18,7 @@ from ...model.account import Account, AccountState, Principal
 from ...model.envelope import Client
 from ...model.errors import NotFound, Refusal
 from ...model.ids import AccountId
+from ...model.mail import Mailbox
 from ...net.stream import Stream
 from ...net.tls import ServerTls
 from ...protocols.imap import responses
@@ -27,7 +28,7 @@ from ...protocols.imap.response_codes import UIDREQUIRED
 from ...protocols.imap.server import ServerEngine
 from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory, SearchIndex, Waker
 from ...storage.store import Store
-from . import capability, commands
+from . import capability, commands, message_limit
 from .answer_cache import AnswerCache
 from .answers import BadCommand, Goodbye, No, condition, translate
 from .dialogue import Dialogue, Hangup
@@ -43,6 +44,7 @@ log = Log("imap")
 
 CAPABILITIES = "imap.capabilities"
 """The account's setting of what is hidden from it and what is offered to it: see `capability.hidden_from`."""
+GONE_OR_FORBIDDEN = "The selected mailbox is gone, or you may not read it any more"
 NOBODY = Principal(AccountId(0))
 """Who has not logged in. (Without an account it would be the server itself.)"""
 
@@ -68,12 +70,20 @@ class ImapSettings:
     """How often IDLE looks by itself, should a wake be lost."""
     hidden: tuple[str, ...] = ()
     """Capabilities that no account is to see."""
+    message_limit: int = 0
+    """Messages that one command may deal with (RFC 9738); 0: any number."""
+    save_limit: int = 100_000
+    """Messages that one COPY or APPEND may store."""
     submitters: tuple[str, ...] = ()
     """Accounts that other submission servers log in with, to read what `submit+` URLs name (RFC 4467 §3)."""
     progress_s: float = 12
     """How often a client whose command takes long hears that it is under way (RFC 9585 §3: 10 to 15 seconds)."""
     reread_s: float = 1
     """How old the picture of a selected mailbox may be when a command ends."""
+
+    @property
+    def saves_at_once(self) -> int:
+        return min(self.save_limit, self.message_limit or self.save_limit)
 
 
 class ImapServer:
@@ -148,11 +158,15 @@ class Session:
         """What NOTIFY asked for; None: it was never used."""
         self.picture: Picture | None = None
         """What is known of mailboxes for that."""
+        self.limited: int | None = None
+        """The lowest uid that the present command dealt with, if it was cut off by the limit."""
         self.failures = 0
         """Logins that failed."""
         self.over = False
         """LOGOUT was answered, or the engine wants the connection closed."""
         self._wakers: list[Waker] = []
+        self._watched: dict[AccountId, Waker] = {}
+        """Of other accounts."""
         self._started = self.now()
 
     # -- facts
@@ -211,6 +225,8 @@ class Session:
         if self.account is not None:
             words = capability.after_login(
                 append_limit=self.server.settings.append_limit,
+                message_limit=self.server.settings.message_limit,
+                save_limit=self.server.settings.save_limit,
                 compressed=self.dialogue.compression is not None,
                 hidden=self.hidden,
             )
@@ -298,9 +314,11 @@ class Session:
         elif self.uidonly and uses_numbers(command.request):
             self.bad(command, "needs uids", UIDREQUIRED)
         else:
-            if rule.where is commands.Where.SELECTED and self.dialogue.alarm.news:
+            is_shared = self.selected is not None and self.selected.mailbox.is_shared
+            if rule.where is commands.Where.SELECTED and (self.dialogue.alarm.news or is_shared):
                 # What arrived a moment ago is to be found; EXISTS may come at any time, EXPUNGE may not (RFC 9051 §7.5.1).
-                await self.tell(expunges=False, asked=False)
+                # And who may not read any more reads nothing, not even what is in memory.
+                await self.tell(expunges=False, reread=is_shared, asked=False)
             progress = Progress(self.dialogue, command.tag, self.server.settings.progress_s) if is_long(command.request) else None
             try:
                 await self._tagged(command, rule.run(self, command, command.request), expunges=rule.expunges(command.request))
@@ -327,7 +345,7 @@ class Session:
             elif not isinstance(error, BadCommand | No):
                 self.log.error("command failed", exc=error, command=command.name)
         await self.tell(expunges=expunges, asked=False)
-        self.tagged(command.tag, done)
+        self.tagged(command.tag, done if self.limited is None else message_limit.tell(self, done))
 
     def tagged(self, tag: bytes, words: bytes) -> None:
         self.dialogue.write(b"%b %b\r\n" % (tag, words))
@@ -353,7 +371,7 @@ class Session:
                 self.log.warning("news not read", status=error.status, detail=error.detail or error.text)
                 there, selected.read_at = True, float("-inf")
             if not there:
-                raise Goodbye("The selected mailbox was deleted")
+                raise Goodbye("The selected mailbox was deleted" if not selected.mailbox.is_shared else GONE_OR_FORBIDDEN)
         wanted = self.interest.selected if self.interest is not None else None
         if self.interest is not None and not (wanted is not None and wanted.events) and not asked:
             return  # RFC 5465 §3.1: it wants to hear nothing
@@ -384,6 +402,29 @@ class Session:
         self._subscribe(bus.subscribe(DIRECTORY_TOPIC), lambda: alarm.set(accounts=True))
         self.dialogue.engine.authenticated = True
         self.log.debug("logged in", peer=self.client.address)
+
+    def watch(self, *opening: Mailbox) -> None:
+        """Hear of what happens in the accounts of others whose mailboxes are selected, about to be, or asked for by NOTIFY."""
+        boxes = [
+            *opening,
+            *([self.selected.mailbox] if self.selected else []),
+            *(self.picture.boxes.values() if self.picture else []),
+        ]
+        wanted = {box.account for box in boxes if box.is_shared}
+        for account in wanted - self._watched.keys():
+            waker = self._watched[account] = self.server.bus.subscribe(account)
+            waker.on_set(lambda waker=waker: self._moved(waker))  # type: ignore[misc]
+        for account in self._watched.keys() - wanted:
+            self._release(self._watched.pop(account))
+
+    def _moved(self, waker: Waker) -> None:
+        waker.clear()
+        self.dialogue.alarm.set(news=True)
+
+    @staticmethod
+    def _release(waker: Waker) -> None:
+        waker.on_set(None)
+        waker.close()
 
     def _subscribe(self, waker: Waker, ring: Callable[[], None]) -> None:
         def moved() -> None:
@@ -430,14 +471,16 @@ class Session:
         if self.selected is not None:
             self.selected.view.close()
             self.selected = None
+            if self._watched:
+                self.watch()
 
     def leave(self) -> None:
         """Give back what the session held."""
         self.unselect()
-        for waker in self._wakers:
-            waker.on_set(None)
-            waker.close()
+        for waker in (*self._wakers, *self._watched.values()):
+            self._release(waker)
         self._wakers.clear()
+        self._watched.clear()
 
     async def end(self) -> None:
         try:

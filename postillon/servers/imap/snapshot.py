@@ -10,11 +10,14 @@ Pure data, no I/O: `snapshots.Snapshots` loads and refreshes it.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakSet
+
+import msgspec
 
 from ...model.ids import ModSeq
 from ...model.mail import SEEN, Changes
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 Row = tuple[int, int, int]
 """(uid, flags, modseq)."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[str, int, list[int], list[tuple[str, bytes]], list[int]]).decode
 
 _LOG_BOUND = 4096
 """Slots the log holds before every view is made to read it, so that it never grows with the age of a silent session."""
@@ -112,6 +118,27 @@ class Snapshot:
         """The slot of *uid*, expunged or not; None if it was never here."""
         at = bisect_left(self.uids, uid)
         return at if at < len(self.uids) and self.uids[at] == uid else None
+
+    # -- packed
+
+    def packed(self) -> bytes:
+        """All of it for `of_pack`: ten octets a message."""
+        columns = [(column.typecode, column.tobytes()) for column in (self.uids, self.codes, self.modseqs)]
+        return _encode((sys.byteorder, self.modseq, self._codes.words, columns, self.gone))
+
+    @classmethod
+    def of_pack(cls, pack: bytes) -> Snapshot | None:
+        """The snapshot that `packed` made; None if it was made on a machine of another kind."""
+        byteorder, modseq, words, columns, gone = _decode(pack)
+        if byteorder != sys.byteorder:
+            return None
+        snapshot = cls()
+        snapshot.modseq = ModSeq(modseq)
+        for word in words:
+            snapshot._codes[word]
+        snapshot.uids, snapshot.codes, snapshot.modseqs = (_column(*column) for column in columns)
+        snapshot.gone = gone
+        return snapshot
 
     # -- growing and changing
 
@@ -202,6 +229,12 @@ class Snapshot:
             fresh.extend(list(rows))
             start = stop + 1
         return fresh
+
+
+def _column(typecode: str, octets: bytes) -> array[int]:
+    column: array[int] = array(typecode)
+    column.frombytes(octets)
+    return column
 
 
 def _append(column: array[int], values: Sequence[int]) -> array[int]:

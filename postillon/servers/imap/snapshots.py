@@ -6,16 +6,23 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import replace
 
+from ...log import Log
 from ...model.account import Principal
-from ...model.errors import NotFound
+from ...model.errors import NotFound, NotPermitted, Refusal
 from ...model.ids import AccountId, MailboxId, Uid
 from ...model.mail import Mailbox
 from ...storage.store import Store
 from .keywords import Keywords
 from .snapshot import Snapshot
 
+log = Log("imap")
+
 SLICE = 10_000
 """Rows read by one statement while loading."""
+PACK_FROM = 20_000
+"""Messages from which a mailbox is kept packed: to read so many rows takes a noticeable while."""
+REPACK = 10
+"""It is packed anew when more than one in so many has changed since."""
 MAX_ACCOUNTS = 10_000
 """Whose keyword names are kept."""
 
@@ -41,18 +48,24 @@ class Loaded:
         self._lock = asyncio.Lock()
 
     @property
+    def is_shared(self) -> bool:
+        """It is not the viewer's own."""
+        return not self.principal.may(self.account)
+
+    @property
     def key(self) -> Key:
         return (self.principal.account, self.account, self.mailbox, self.uidvalidity)
 
     async def refresh(self) -> Mailbox | None:
-        """Bring the snapshot up to the store's state. The mailbox row, or None if the mailbox is gone.
+        """Bring the snapshot up to the store's state. The mailbox row, or None if it is gone or may not be read any more.
 
         Costs one read of a row where nothing happened. Raises Unavailable.
         """
         try:
             mailbox = await self._store.mailbox(self.principal, self.account, self.mailbox)
-        except NotFound:
-            self.snapshot.exists = False
+        except (NotFound, NotPermitted):
+            # A viewer may get his right back; what there is no more never comes back.
+            self.snapshot.exists = self.is_shared
             return None
         if mailbox.uidvalidity != self.uidvalidity or not mailbox.selectable:
             self.snapshot.exists = False
@@ -63,12 +76,14 @@ class Loaded:
                     await self._read_changes()
         return mailbox if self.snapshot.exists else None
 
-    async def _read_changes(self) -> None:
+    async def _read_changes(self) -> int:
+        """How much had changed."""
         changes = await self._store.changes(self.principal, self.account, self.mailbox, self.snapshot.modseq)
         await self.name_keywords([word for _, word, _ in changes.changed])
         if not changes.complete:
             changes = replace(changes, gone=await self._missing())
         self.snapshot.apply(changes)
+        return len(changes.changed) + len(changes.gone)
 
     async def _missing(self) -> list[Uid]:
         """What we have and the store has no more: we were not looked at for so long that its tombstones are gone."""
@@ -84,7 +99,39 @@ class Loaded:
         if not self.keywords.know(words):
             self.keywords.learn(await self._store.keywords(self.account))
 
-    async def load(self, modseq: int) -> None:
+    async def load(self, mailbox: Mailbox) -> None:
+        """The mailbox as it was kept or, read in slices, as it is; then what happened since. *mailbox*: its row before that."""
+        is_large = mailbox.total >= PACK_FROM and self.principal.account in (None, self.account)
+        if is_large and await self._load_pack():
+            return
+        await self._load_rows(mailbox.modseq)
+        if is_large:
+            await self._keep_pack()
+
+    async def _load_pack(self) -> bool:
+        """False: there is none, or it is so old that the rows are read as fast."""
+        kept = await self._store.pack(self.principal, self.account, self.mailbox, self.uidvalidity)
+        snapshot = Snapshot.of_pack(kept[1]) if kept is not None else None
+        if snapshot is None:
+            return False
+        since = len(snapshot)
+        self.snapshot = snapshot
+        await self.name_keywords(list(snapshot.words))
+        changes = await self._read_changes()
+        if changes * REPACK > since:
+            await self._keep_pack()
+        return True
+
+    async def _keep_pack(self) -> None:
+        snapshot = self.snapshot
+        try:
+            await self._store.keep_pack(
+                self.principal, self.account, self.mailbox, self.uidvalidity, snapshot.modseq, snapshot.packed()
+            )
+        except Refusal as refusal:
+            log.warning("packed mailbox not kept", account=self.account, mailbox=self.mailbox, reason=refusal.text)
+
+    async def _load_rows(self, modseq: int) -> None:
         """Read all rows in slices, then what happened meanwhile. *modseq*: the mailbox' as read before the first slice."""
         snapshot, last = self.snapshot, 0
         while rows := await self._store.snapshot(self.principal, self.account, self.mailbox, last, SLICE):
@@ -145,7 +192,7 @@ class Snapshots:
 
     async def _load(self, principal: Principal, mailbox: Mailbox) -> Loaded:
         loaded = Loaded(self._store, principal, mailbox, await self.keywords(mailbox.account), Snapshot())
-        await loaded.load(mailbox.modseq)
+        await loaded.load(mailbox)
         return loaded
 
     def _compact(self, old: Loaded, row: Mailbox) -> Loaded:

@@ -15,6 +15,7 @@ from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, ThreadId
 from ...model.mail import DELETED, SEEN, Changes, Email, changeable
 from ...seams import Row, Tx
 from ..db.dialect import ids
+from ..knowledge import lessons
 from . import viewers
 from .filing import charge, keyword_bits, place, take_uids
 from .mailboxes import GONE_PLACEMENT, REAP_EMAIL
@@ -57,6 +58,32 @@ def snapshot(
         mailbox,
         after,
         limit,
+    )
+
+
+def pack(tx: Tx, account: AccountId, mailbox: MailboxId, uidvalidity: int) -> tuple[ModSeq, bytes] | None:
+    """The packed snapshot and the modseq it is of; None if there is none from which `changes` leads on."""
+    row = tx.one(
+        "SELECT p.modseq, p.body FROM mailbox_pack p JOIN account_state s ON s.account_id = p.account_id"
+        " WHERE p.mailbox_id = ? AND p.account_id = ? AND p.uidvalidity = ? AND p.modseq >= s.floor",
+        mailbox,
+        account,
+        uidvalidity,
+    )
+    return None if row is None else (ModSeq(row[0]), bytes(row[1]))
+
+
+def keep_pack(tx: Tx, account: AccountId, mailbox: MailboxId, uidvalidity: int, modseq: int, body: bytes) -> None:
+    tx.run(
+        "INSERT INTO mailbox_pack (mailbox_id, account_id, uidvalidity, modseq, body) SELECT mailbox_id, ?, uidvalidity, ?, ?"
+        " FROM mailbox WHERE account_id = ? AND mailbox_id = ? AND uidvalidity = ? ON CONFLICT (mailbox_id) DO UPDATE"
+        " SET uidvalidity = excluded.uidvalidity, modseq = excluded.modseq, body = excluded.body",
+        account,
+        modseq,
+        body,
+        account,
+        mailbox,
+        uidvalidity,
     )
 
 
@@ -190,6 +217,21 @@ def sizes(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -
     )
 
 
+def whole(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
+    """As `sizes`, and then recipe, blob, its size, and the body where it lies in the database."""
+    sql, values = _among(tx, uids)
+    return tx.all(
+        "SELECT p.uid, e.received, e.zone, e.size, p.saved, e.sent, e.email_id, e.thread_id, e.recipe, e.blob_id, e.blob_size,"
+        " b.body"
+        " FROM placement p JOIN email e ON e.email_id = p.email_id AND e.account_id = p.account_id"
+        " JOIN blob b ON b.blob_id = e.blob_id"
+        f" WHERE p.account_id = ? AND p.mailbox_id = ? AND p.uid {sql} ORDER BY p.uid",
+        account,
+        mailbox,
+        *values,
+    )
+
+
 def email_ids(tx: Tx, account: AccountId, mailbox: MailboxId, first: int, last: int) -> list[Row]:
     """(uid, email id) of the uids from *first* to *last*."""
     return tx.all(
@@ -226,6 +268,7 @@ def store_flags(
     unchanged_since: int | None,
     viewer: AccountId | None = None,
     rights: Rights = ALL,
+    now: int = 0,
 ) -> FlagResult:
     """One step of a STORE, at most STEP uids. Only messages that really change get a new modseq (RFC 7162 §3.1).
 
@@ -255,6 +298,7 @@ def store_flags(
     modseq = tx.modseq(account)
     if viewer is None:
         _change(tx, account, mailbox, news, set_bits, clear_bits)
+        lessons.marked(tx, account, mailbox, news, keywords, now)
     else:
         viewers.mark(tx, account, mailbox, viewer, [(uid, bool(new & SEEN)) for uid, new, old in news if (new ^ old) & SEEN])
         shared = [(uid, new | SEEN, old | SEEN) for uid, new, old in news if (new ^ old) & ~SEEN]
@@ -343,6 +387,7 @@ def copy(
         return nothing(tx, account, target)
     result = put(tx, account, target, rows, now, respects_quota)
     tx.many("UPDATE email SET copies = copies + 1 WHERE account_id = ? AND email_id = ?", [(account, row[1]) for row in rows])
+    lessons.copied(tx, account, mailbox, target, [row[1] for row in rows], now)
     return result
 
 

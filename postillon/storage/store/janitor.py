@@ -47,6 +47,7 @@ def _mailbox_step(tx: Tx, account: AccountId, mailbox: MailboxId, now: int) -> b
     )
     if not rows:
         tx.run("DELETE FROM metadata WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
+        tx.run("DELETE FROM mailbox_pack WHERE mailbox_id = ? AND account_id = ?", mailbox, account)
         tx.run("DELETE FROM urlauth_key WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
         viewers.clear(tx, account, mailbox)
         return True

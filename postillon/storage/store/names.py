@@ -4,7 +4,7 @@ transaction.
 
 from __future__ import annotations
 
-from ...model.access import Rights
+from ...model.access import KNOWING, Rights
 from ...model.account import Principal
 from ...model.errors import AlreadyExists, NotFound, NotPermitted
 from ...model.ids import AccountId, MailboxId
@@ -12,7 +12,7 @@ from ...model.mail import OTHER_USERS, Mailbox
 from ...seams import Tx
 from . import acl, mailboxes
 from .mailboxes import Path
-from .rights import judge, rights_of, viewer_of
+from .rights import judge, refuse, rights_of, viewer_of
 
 NOT_THERE = "You may not make a mailbox there"
 
@@ -23,6 +23,8 @@ def row(tx: Tx, principal: Principal, account: AccountId, mailbox: MailboxId, ne
     if viewer is None:
         return mailboxes.row(tx, account, mailbox)
     rights = judge(tx, principal, account, mailbox, needed)
+    if not rights & KNOWING:
+        refuse(rights)
     return acl.as_seen(tx, mailboxes.row(tx, account, mailbox), viewer, rights)
 
 

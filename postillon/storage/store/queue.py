@@ -445,6 +445,19 @@ def drop(tx: Tx, queue_id: int, now: int) -> int:
     return dropped
 
 
+def recall(tx: Tx, queue_id: int, now: int) -> tuple[list[str], list[str]]:
+    """Take back a message: (recipients who will not get it, recipients to whom it is being sent at this moment)."""
+    rows = tx.all("SELECT number, owner, recipient FROM queue_recipient WHERE queue_id = ? ORDER BY number", queue_id)
+    shown = {number: str(decode_recipient(bytes(recipient)).address) for number, _, recipient in rows}
+    back, busy = [number for number, owner, _ in rows if not owner], [number for number, owner, _ in rows if owner]
+    if not busy:
+        drop(tx, queue_id, now)
+    elif back:
+        tx.many("DELETE FROM queue_recipient WHERE queue_id = ? AND number = ?", [(queue_id, number) for number in back])
+        tx.run("UPDATE queue_message SET waiting = waiting - ? WHERE queue_id = ?", len(back), queue_id)
+    return [shown[number] for number in back], [shown[number] for number in busy]
+
+
 def void(tx: Tx, first: int, last: int, keep: int, now: int) -> int:
     """Make due what owners *first* to *last* (except *keep*) had leased: their worker is dead. Nobody will hear its answers."""
     tx.run("DELETE FROM lock WHERE owner >= ? AND owner <= ? AND owner <> ?", first, last, keep)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from ...message.octets import Octets
 from ...message.part import decode_structure, section
 from ...message.prepare import prepare
 from ...message.tlsrpt import PolicySessions, TlsReport
-from ...model.access import KNOWING, Rights
+from ...model.access import REMOVING, Rights
 from ...model.account import Principal
 from ...model.errors import DiskFull, NotFound, NotPermitted, Refusal, TooLarge, Unavailable
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
@@ -29,7 +29,21 @@ from ...seams import BlobStore, Clock, Database, Row, SearchIndex, Tx, Work
 from ..ids import IdSource
 from ..space import Space, octets_of, shrink
 from ..spool import INLINE_LIMIT, Spool
-from . import acl, across, emails, janitor, mailboxes, metadata, names, queue, records, settings, tls_reports, urlauth
+from . import (
+    acl,
+    across,
+    emails,
+    janitor,
+    mailboxes,
+    metadata,
+    names,
+    queue,
+    records,
+    settings,
+    suppression,
+    tls_reports,
+    urlauth,
+)
 from .acl import Change
 from .across import Place, Source
 from .commit import Acceptor, accounts_of, commit, confirm, filing, queueing, reported
@@ -37,11 +51,13 @@ from .emails import STEP, CopyResult, FlagResult, Operation
 from .filing import AppendItem, add_blob, add_email, charge, file, keyword_bits, place, take_uids
 from .mailboxes import Path
 from .queue import Chosen
-from .rights import allowed, judge, refuse, rights_of, viewer_of
+from .rights import allowed, judge, rights_of, viewer_of
 
 T = TypeVar("T")
 
 READ_AT_ONCE = 16 << 20
+WHOLE_AT_ONCE = 4 << 20
+"""Octets of bodies in the blob store that `whole` reads."""
 """Octets that `read_many` returns at most in one call."""
 LIGHT = 50
 """Messages up to which a change is quick enough for the event loop."""
@@ -49,8 +65,6 @@ ACROSS_STEP = 200
 """Messages that are read at once on their way into another account."""
 MAX_HEADER = 256 << 10
 """Octets of a header that are looked at for the thread of such a message."""
-REMOVING = Rights.MARK_DELETED | Rights.EXPUNGE
-"""RFC 4314 §4, RFC 6851 §4.5: to take a message away is to mark it and to expunge it."""
 REAP_AFTER_S = 90
 """So long other sessions may still fetch what one expunged; when the disk is nearly full it goes at once."""
 SHRINK_PAGES = 512
@@ -147,7 +161,8 @@ class Store:
     async def find_mailbox(self, principal: Principal, account: AccountId, path: Path, needed: Rights = Rights.READ) -> Mailbox:
         """One mailbox by its exact path (INBOX in any case); placeholders too. Raises NotFound.
 
-        Another's, by the name that it has for who asks: raises NotPermitted without the rights *needed*.
+        Another's, by the name that it has for who asks: raises NotPermitted without the rights *needed*. If those are none, it
+        is enough to have any that lets one ask for one's own (RFC 4314 §4).
         """
         _check(principal, account)
 
@@ -264,15 +279,6 @@ class Store:
 
     # --- rights ----------------------------------------------------------------------------------------------------
 
-    async def rights(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> Rights:
-        """What *principal* may do there. Raises NotFound, NotPermitted if that is nothing worth knowing (RFC 4314 §4)."""
-
-        def work(tx: Tx) -> Rights:
-            have = rights_of(tx, principal, account, mailbox)
-            return have if have & KNOWING else refuse(have)
-
-        return await self.database.peek(work)
-
     async def acl(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> list[tuple[str, Rights]]:
         """(identifier, rights), the owner first. Raises NotFound, NotPermitted."""
         work = allowed(principal, account, mailbox, Rights.ADMINISTER, lambda tx: acl.entries(tx, account, mailbox))
@@ -318,6 +324,22 @@ class Store:
         work: Work[list[Row]] = lambda tx: emails.snapshot(tx, account, mailbox, after_uid, limit, viewer)  # noqa: E731
         return await self._look(principal, account, mailbox, work)
 
+    async def pack(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, uidvalidity: int
+    ) -> tuple[ModSeq, bytes] | None:
+        """What `keep_pack` kept and the modseq it is of, if `changes` since then are complete."""
+        _check(principal, account)
+        return await self.database.read(lambda tx: emails.pack(tx, account, mailbox, uidvalidity))
+
+    async def keep_pack(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, uidvalidity: int, modseq: ModSeq, body: bytes
+    ) -> None:
+        """Keep *body*, the owner's snapshot of a large mailbox as of *modseq*, so that it need not be gathered again."""
+        _check(principal, account)
+        await self.database.write(
+            lambda tx: emails.keep_pack(tx, account, mailbox, uidvalidity, modseq, body), (account,), heavy=True
+        )
+
     async def changes(self, principal: Principal, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Changes:
         """What happened past *since*. Costs a primary-key read when nothing did."""
         viewer = viewer_of(principal, account)
@@ -358,6 +380,27 @@ class Store:
     async def email_sizes(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
         """Rows of (uid, received, zone, size, saved, sent, email_id, thread_id)."""
         return await self._look(principal, account, mailbox, lambda tx: emails.sizes(tx, account, mailbox, uids), short=True)
+
+    async def whole(self, principal: Principal, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[Row]:
+        """Rows as of `email_sizes` with the message's octets behind them, for some dozens of uids.
+
+        None instead of octets: that would have been too much at once, see `read_octets`.
+        """
+        rows = await self._look(principal, account, mailbox, lambda tx: emails.whole(tx, account, mailbox, uids), short=True)
+        room = WHOLE_AT_ONCE
+        reading: list[Awaitable[bytes]] = []
+        for *_, blob, size, body in rows:
+            room -= 0 if body is not None else size
+            if body is None and room >= 0:
+                reading.append(self._blobs.read(BlobId(blob), 0, size))
+        bodies = iter(await asyncio.gather(*reading))
+        found: list[Row] = []
+        room = WHOLE_AT_ONCE
+        for *row, recipe, _, size, body in rows:
+            room -= 0 if body is not None else size
+            octets = bytes(body) if body is not None else next(bodies) if room >= 0 else None
+            found.append((*row, None if octets is None else Octets.decode(bytes(recipe), size).of_body(octets)))
+        return found
 
     async def email_ids(self, principal: Principal, account: AccountId, mailbox: MailboxId, first: int, last: int) -> list[Row]:
         """Rows of (uid, email id) for the uids from *first* to *last*."""
@@ -406,13 +449,13 @@ class Store:
         Who is not the owner changes those that he has the rights for; raises NotPermitted if that is none.
         """
         viewer = viewer_of(principal, account)
-        result = FlagResult(ModSeq(0), [], [])
+        result, now = FlagResult(ModSeq(0), [], []), self._clock.now()
         for at in range(0, max(len(uids), 1), STEP):
             part = uids[at : at + STEP]
 
             def work(tx: Tx, part: Sequence[int] = part) -> FlagResult:
                 rights = judge(tx, principal, account, mailbox, Rights.READ)
-                return emails.store_flags(tx, account, mailbox, part, op, flags, keywords, unchanged_since, viewer, rights)
+                return emails.store_flags(tx, account, mailbox, part, op, flags, keywords, unchanged_since, viewer, rights, now)
 
             step = await self._write(work, (account,), heavy=len(part) > LIGHT)
             result = FlagResult(step.modseq, result.changed + step.changed, result.failed + step.failed)
@@ -718,9 +761,11 @@ class Store:
         destination: str = "",
         report: Plan | None = None,
         record: Record | None = None,
+        suppress: str = "",
     ) -> bool:
         """The attempt is over: due again at *next_try* (by *destination*, if given), or done with None. *report* and *record* are
-        committed along with it.
+        committed along with it. *suppress*: there is no such address, in these words, so the account does not write to it for a
+        time.
 
         False: the lease had been lost, nothing was changed and no report was made.
         """
@@ -739,6 +784,9 @@ class Store:
                 records.record(tx, entry.blob, *written)
             if ours and report is not None:
                 commit(tx, report, new, now)
+            if ours and suppress and entry.account is not None:
+                cause = suppression.Cause.BOUNCE
+                suppression.add(tx, entry.account, entry.recipient.address.key, now, cause, suppress)
             return ours
 
         ours = await self._write(work, accounts_of(report) if report else ())
@@ -829,6 +877,11 @@ class Store:
     async def queue_drop(self, queue_id: int) -> int:
         now = self._clock.now()
         return await self._write(lambda tx: queue.drop(tx, queue_id, now))
+
+    async def queue_recall(self, queue_id: int) -> tuple[list[str], list[str]]:
+        """Take back a message that waits: (recipients who will not get it, recipients to whom it is under way)."""
+        now = self._clock.now()
+        return await self._write(lambda tx: queue.recall(tx, queue_id, now), heavy=True)
 
     async def queue_size(self) -> int:
         def work(tx: Tx) -> int:

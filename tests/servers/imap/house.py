@@ -83,11 +83,11 @@ class House:
             items.append(AppendItem(body, prepare(octets), flags, keywords, received))
         return list((await self.store.append(SERVER, self.alice.id, box.id, items))[1])
 
-    async def client(self, *, login: bool = True, select: str = "", port: int = 0) -> Client:
+    async def client(self, *, login: bool = True, select: str = "", port: int = 0, name: str = "alice") -> Client:
         client = Client(*await asyncio.open_connection("127.0.0.1", port or self.port))
         client.greeting = (await client.response()).decode("latin-1")
         if login:
-            await client.ok(f'LOGIN alice@example.test "{PASSWORD}"')
+            await client.ok(f'LOGIN {name}@example.test "{PASSWORD}"')
         if select:
             await client.ok(f"SELECT {select}")
         return client

@@ -8,8 +8,10 @@ A file reads like the examples of the RFCs:
     @ plain                                        C compresses no more
     @ impatient                                    the server tells of progress at every turn
     @ put simple [\\Seen $Label]                    a message of MESSAGES arrives in INBOX
+    @ put simple into Projects                     the same in another mailbox of hers
     @ second                                       D logs in as alice, too
     @ other                                        D logs in as bob
+    @ limit messages 3                             one command deals with no more (or: `limit saves`)
     @ later 3600                                   so many seconds pass
     C: a1 SELECT INBOX                             the client says (CRLF is added); D: the other client
     C> {5+}\\r\\nabc                                 the same with escapes and no CRLF of its own
@@ -84,12 +86,18 @@ class Player:
                 await self.clients["D"].ok(f'LOGIN bob@example.test "{PASSWORD}"')
             case ["later", seconds]:
                 self.house.clock.at += int(seconds)
+            case ["limit", "messages", count]:
+                self.house.server.settings = replace(self.house.server.settings, message_limit=int(count))
+            case ["limit", "saves", count]:
+                self.house.server.settings = replace(self.house.server.settings, save_limit=int(count))
             case ["impatient"]:
                 self.house.server.settings = replace(self.house.server.settings, progress_s=0)
             case ["plain"]:
                 self.clients["C"].coded = None
             case ["deflate"]:
                 self.clients["C"].deflate()
+            case ["put", name, "into", mailbox]:
+                await self.house.put(MESSAGES[name], mailbox=mailbox)
             case ["put", name, *flags]:
                 found = [flag.strip("[]").encode() for flag in flags]
                 bits = sum(SYSTEM_FLAGS[flag] for flag in found if flag in SYSTEM_FLAGS)

@@ -224,7 +224,7 @@ async def test_every_capability_has_its_dialogue(house: House):
     said = (await house.client(login=False)).greeting.partition("[CAPABILITY ")[2].partition("]")[0].split()
     said += (await (await house.client()).ok("CAPABILITY"))[0].decode().split()[2:]
     for name in said:
-        word = name.partition("=")[0] if name.startswith(("AUTH=", "APPENDLIMIT=")) else name
+        word = name.partition("=")[0] if name.startswith(("AUTH=", "APPENDLIMIT=", "SAVELIMIT=")) else name
         assert word in DIALOGUES, f"{name} is advertised without a dialogue"
         assert (folder / f"{DIALOGUES[word]}.txt").exists(), DIALOGUES[word]
     assert {"STARTTLS", "IDLE"} <= set(said)
@@ -283,6 +283,8 @@ DIALOGUES = {
     "METADATA-SERVER": "rfc5464_metadata",
     "LIST-METADATA": "rfc5464_metadata",
     "MULTISEARCH": "rfc7377_multisearch",
+    "SAVELIMIT": "rfc9738_savelimit",
+    "MESSAGELIMIT": "rfc9738_messagelimit",
     "CATENATE": "rfc4469_catenate",
     "CONTEXT=SEARCH": "rfc5267_context",
     "CONTEXT=SORT": "rfc5267_context",
@@ -291,5 +293,8 @@ DIALOGUES = {
     "UIDONLY": "rfc9586_uidonly",
     "INPROGRESS": "rfc9585_inprogress",
     "NOTIFY": "rfc5465_notify",
+    "ACL": "rfc4314_acl",
+    "RIGHTS=texk": "rfc4314_other_users",
+    "LIST-MYRIGHTS": "rfc8440_list_myrights",
 }
 """Capability (AUTH for all mechanisms) -> the dialogue that shows it."""

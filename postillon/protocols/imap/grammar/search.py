@@ -11,6 +11,7 @@ from .. import commands
 from .. import search_keys as keys
 from ..response_codes import bad_charset
 from ..search_keys import Moment, SearchKey, Side
+from ..sequence import SequenceSet
 from .charsets import CHARSETS, decoder
 from .dates import date
 from .reader import MAX_32, MAX_63, Bad, No, Reader
@@ -143,6 +144,11 @@ def _dated(moment: Moment, side: Side) -> Callable[[_Keys], SearchKey]:
     return lambda of: keys.Dated(moment, side, date(of.reader))
 
 
+def _uids(low: int, high: int) -> SearchKey:
+    """RFC 9738 §3.2."""
+    return keys.Uids(SequenceSet(((low, high),))) if low <= high else keys.Not(keys.All())
+
+
 def _object_id(of: _Keys) -> bytes:
     return of.reader.take(_OBJECT_ID, "object identifier")[0]
 
@@ -161,6 +167,8 @@ _KEYS: dict[bytes, Callable[[_Keys], SearchKey]] = {
     b"NOT": lambda of: keys.Not(of.one()),
     b"OR": _or,
     b"FUZZY": lambda of: keys.Fuzzy(of.one()),
+    b"UIDAFTER": lambda of: _uids(of.reader.number("uid", 1) + 1, MAX_32),
+    b"UIDBEFORE": lambda of: _uids(1, of.reader.number("uid", 1) - 1),
     b"UID": lambda of: keys.Uids(of.reader.message_set()),
     b"LARGER": lambda of: keys.Larger(of.reader.number("size", 0, MAX_63)),
     b"SMALLER": lambda of: keys.Smaller(of.reader.number("size", 0, MAX_63)),

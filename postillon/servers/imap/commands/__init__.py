@@ -6,6 +6,7 @@ from ....protocols.imap import commands as asked
 from ....protocols.imap import extension_commands as extended
 from ....protocols.imap.commands import Request
 from . import (
+    access,
     append,
     basic,
     compress,
@@ -76,6 +77,11 @@ TABLE: dict[type[Request], Rule] = {
     extended.UrlFetch: Rule(urlauth.urlfetch, Where.INSIDE),
     extended.ResetKey: Rule(urlauth.resetkey, Where.INSIDE),
     extended.SetQuota: Rule(quota.setquota, Where.INSIDE),
+    extended.SetAcl: Rule(access.setacl, Where.INSIDE),
+    extended.DeleteAcl: Rule(access.deleteacl, Where.INSIDE),
+    extended.GetAcl: Rule(access.getacl, Where.INSIDE),
+    extended.ListRights: Rule(access.listrights, Where.INSIDE),
+    extended.MyRights: Rule(access.myrights, Where.INSIDE),
 }
 """APPEND is not here: it begins with an event of its own (`append.append_start`)."""
 

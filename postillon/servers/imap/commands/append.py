@@ -22,6 +22,7 @@ from ....protocols.imap.response_codes import append_uid
 from ....storage.spool import Spool
 from ....storage.store import AppendItem
 from ..answers import No
+from ..message_limit import check_saved
 from . import replace
 from .catenate import IN_THREAD, MAX_PARTS, Arriving, Piece, whole
 from .mailboxes import target
@@ -60,8 +61,9 @@ async def _take_in(session: Session, start: AppendStart, spools: list[Spool]) ->
 async def _admit(session: Session, start: AppendStart) -> Arriving:
     uid, size = await replace.replaced(session, start.request) if isinstance(start.request, Replace) else (0, 0)
     mailbox = await target(session, start.request.mailbox)
-    account = await session.server.directory.account(session.owner.id)
-    return Arriving(mailbox, account.quota - account.used + size, replaced=uid)
+    account = await session.server.directory.account(mailbox.account)
+    frees = size if uid and session.mailbox.loaded.account == mailbox.account else 0
+    return Arriving(mailbox, account.quota - account.used + frees, replaced=uid)
 
 
 async def _receive(session: Session, arriving: Arriving) -> Append | Replace:
@@ -87,6 +89,7 @@ async def _receive(session: Session, arriving: Arriving) -> Append | Replace:
 
 def _check(session: Session, arriving: Arriving, literal: LiteralStart) -> None:
     limit = session.server.settings.append_limit
+    check_saved(session, literal.message + 1)
     before = (arriving.pieces.get((literal.message, part)) for part in range(literal.part))
     if literal.size + sum(piece.body.size for piece in before if piece is not None) > limit:
         raise TooLarge(f"Messages may have {limit} octets")
@@ -128,6 +131,7 @@ async def _file(session: Session, arriving: Arriving, request: Append | Replace)
         return await replace.file(session, arriving, await _item(session, arriving, 0, request.message))
     if sum(isinstance(part, UrlPart) for message in request.messages for part in message.parts) > MAX_PARTS:
         raise No("Too many parts", b"LIMIT")
+    check_saved(session, len(request.messages))
     items = [await _item(session, arriving, number, message) for number, message in enumerate(request.messages)]
     box = arriving.mailbox
     uidvalidity, uids = await session.store.append(session.principal, box.account, box.id, items)

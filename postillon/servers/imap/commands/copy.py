@@ -9,6 +9,7 @@ from ....protocols.imap.events import Command
 from ....protocols.imap.response_codes import copy_uid, highest_modseq
 from ....storage.store import CopyResult
 from ..answers import No
+from ..message_limit import check_saved, cut
 from .mailboxes import target
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ async def copy(session: Session, command: Command, request: Copy) -> bytes | Non
     to = await target(session, request.mailbox)
     if not uids:
         return None
+    check_saved(session, len(uids), uids)
     box = selected.loaded
-    result = await session.store.copy(box.principal, box.account, box.mailbox, uids, to.id)
+    result = await session.store.copy(box.principal, box.account, box.mailbox, uids, to.id, to.account)
     return await _done(session, result, len(uids), uid=request.uid, same=to.id == box.mailbox)
 
 
@@ -30,12 +32,12 @@ async def move(session: Session, command: Command, request: Move) -> bytes | Non
     selected = session.mailbox
     if selected.read_only:
         raise No("Mailbox was opened read-only", b"CANNOT")
-    uids = selected.uids(selected.slots(request.numbers, uid=request.uid))
+    uids = selected.uids(cut(session, selected.slots(request.numbers, uid=request.uid)))
     to = await target(session, request.mailbox)
     if not uids:
         return None
     box = selected.loaded
-    result = await session.store.move(box.principal, box.account, box.mailbox, uids, to.id)
+    result = await session.store.move(box.principal, box.account, box.mailbox, uids, to.id, to.account)
     if result.pairs:
         # RFC 6851 §4.3: before the EXPUNGE responses, so that the client knows what went where.
         session.dialogue.write(b"* OK [%b] Moved\r\n" % copy_uid(result.uidvalidity, result.pairs))

@@ -8,6 +8,7 @@ from ....protocols.imap.commands import Expunge
 from ....protocols.imap.events import Command
 from ....protocols.imap.response_codes import highest_modseq
 from ..answers import No
+from ..message_limit import cut
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -18,7 +19,7 @@ async def expunge(session: Session, command: Command, request: Expunge) -> bytes
     if selected.read_only:
         raise No("Mailbox was opened read-only", b"CANNOT")
     box = selected.loaded
-    uids = None if request.numbers is None else selected.uids(selected.slots(request.numbers, uid=True))
+    uids = None if request.numbers is None else selected.uids(cut(session, selected.slots(request.numbers, uid=True)))
     gone = await session.store.expunge(box.principal, box.account, box.mailbox, uids) if uids is None or uids else []
     await session.tell(expunges=True, reread=True)
     if session.qresync and gone:

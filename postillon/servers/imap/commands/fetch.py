@@ -7,9 +7,11 @@ so that a long answer holds up nobody and no more of it lies in memory than the 
 from __future__ import annotations
 
 from array import array
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from ....model.errors import NotFound
+from ....model.access import Rights
+from ....model.errors import NotFound, NotPermitted
 from ....model.ids import ModSeq
 from ....model.mail import SEEN, Email
 from ....protocols.imap.commands import Fetch, Partial
@@ -18,16 +20,20 @@ from ....protocols.imap.fetch_attributes import Attribute, FetchAttribute
 from ....protocols.imap.sequence import SavedResult, SequenceSet
 from ..answers import BadCommand, No
 from ..fetch_items import Batch, Level, Plan, plan_of
+from ..message_limit import check, cut
 from ..previews import add_previews
 from ..selected import Selected
 from ..vanished import gone_earlier
-from .fetch_octets import send_octets, texts
+from .fetch_octets import send_frames, send_octets, texts
 
 if TYPE_CHECKING:
     from ..session import Session
 
 SLICES = {Level.SNAPSHOT: 2000, Level.NARROW: 1000, Level.WIDE: 500, Level.OCTETS: 200}
 """Messages that are read and formatted in one go."""
+WHOLE_SLICE = 32
+"""The same, where whole messages are asked for: their small bodies are together at most 2 MiB."""
+_NO_ROW = (None,)
 
 
 async def fetch(session: Session, command: Command, request: Fetch) -> bytes | None:
@@ -42,7 +48,9 @@ async def fetch(session: Session, command: Command, request: Fetch) -> bytes | N
         if request.vanished:
             await _vanished(session, selected, request)
     if request.partial is not None:
+        check(session, abs(request.partial.last - request.partial.first) + 1)
         slots = part_of(slots, request.partial)
+    slots = cut(session, slots)
     missing = await send(session, selected, slots, attributes)
     if missing and not request.uid:
         # RFC 5530 §3: the client may still see the number of what another session expunged.
@@ -83,9 +91,11 @@ async def _vanished(session: Session, selected: Selected, request: Fetch) -> Non
 async def send(session: Session, selected: Selected, slots: array[int], attributes: tuple[FetchAttribute, ...]) -> bool:
     """Answer for *slots*. True: some messages' rows were gone."""
     plan = plan_of(attributes)
-    marks = plan.sets_seen and not selected.read_only
+    # RFC 4314 §4: without s nothing is marked, and nothing is said.
+    marks = plan.sets_seen and not selected.read_only and bool(selected.mailbox.rights & Rights.SEEN)
     missing = False
-    size = SLICES[plan.level]
+    is_whole = plan.is_whole
+    size = WHOLE_SLICE if is_whole else SLICES[plan.level]
     for at in range(0, len(slots), size):
         part = slots[at : at + size]
         chosen = plan
@@ -101,6 +111,9 @@ async def send(session: Session, selected: Selected, slots: array[int], attribut
         if known is not None:
             session.dialogue.write(chosen.lines(batch, known))
             await session.dialogue.breathe()
+            continue
+        if is_whole:
+            missing |= await _send_whole(session, selected, batch, chosen)
             continue
         missing |= await _read(session, selected, batch, chosen.level)
         if chosen.needs_previews:
@@ -121,8 +134,8 @@ async def _mark_seen(session: Session, selected: Selected, slots: array[int]) ->
         return False
     try:
         result = await session.store.store_flags(box.principal, box.account, box.mailbox, unseen, "add", SEEN)
-    except NotFound:
-        return False  # the mailbox went away; the client hears it with the news
+    except (NotFound, NotPermitted):
+        return False  # the mailbox, or the right, went away; the client hears it with the news
     await selected.learn(result.changed)
     return bool(result.changed)
 
@@ -136,6 +149,23 @@ def _known(session: Session, selected: Selected, batch: Batch, plan: Plan) -> li
             return None
         known.append(values)
     return known
+
+
+async def _send_whole(session: Session, selected: Selected, batch: Batch, plan: Plan) -> bool:
+    """Whole messages, their rows and octets read in one go; what that cannot give goes the long way. True: some are gone."""
+    box = selected.loaded
+    rows = {row[0]: row for row in await session.store.whole(box.principal, box.account, box.mailbox, batch.uids)}
+    missing = False
+    for is_here, run in groupby(batch.slots, lambda slot: rows.get(batch.view.snapshot.uids[slot], _NO_ROW)[-1] is not None):
+        part = Batch(batch.view, batch.keywords, list(run), by_uid=batch.by_uid)
+        if is_here:
+            part.take_rows([rows[uid] for uid in part.uids])
+            send_frames(session, part, plan, [rows[uid][-1] for uid in part.uids])
+            await session.dialogue.breathe()
+        else:
+            missing |= await _read(session, selected, part, plan.level)
+            await send_octets(session, part, plan, box.key)
+    return missing
 
 
 async def _read(session: Session, selected: Selected, batch: Batch, level: Level) -> bool:

@@ -6,7 +6,7 @@ pieces that go out before the next is read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -123,12 +123,7 @@ async def _send_together(
                 ranges[at, one.range] = None
     octets = await session.store.read_many([(ropes[at], start, stop) for at, (start, stop) in ranges])
     if len(plan.sections) == 1 and len(octets) == len(ropes) and wanted[0][0].is_raw:
-        label = plan.sections[0].label
-        batch.octets[label] = [b"{%d}\r\n" % len(one) for one in octets]
-        frames = plan.frames(batch, plan.attributes.index(plan.sections[0]))
-        session.dialogue.write_all(
-            [piece for (first, last), one in zip(frames, octets, strict=True) for piece in (first, one, last)]
-        )
+        send_frames(session, batch, plan, octets)
         return
     found = dict(zip(ranges, octets, strict=True))
     for column, item in enumerate(plan.sections):
@@ -136,6 +131,13 @@ async def _send_together(
             _value(one := wanted[at][column], b"" if one.range is None else found[at, one.range]) for at in range(len(ropes))
         ]
     session.dialogue.write(plan.lines(batch, texts(session, mailbox, batch, plan)))
+
+
+def send_frames(session: Session, batch: Batch, plan: Plan, octets: Sequence[bytes]) -> None:
+    """The responses for *batch*, of whose one section *octets* go out as they are."""
+    batch.octets[plan.sections[0].label] = [b"{%d}\r\n" % len(one) for one in octets]
+    frames = plan.frames(batch, plan.attributes.index(plan.sections[0]))
+    session.dialogue.write_all([piece for (first, last), one in zip(frames, octets, strict=True) for piece in (first, one, last)])
 
 
 def texts(session: Session, mailbox: Key, batch: Batch, plan: Plan) -> list[list[bytes]]:

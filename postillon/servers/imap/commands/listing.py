@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ....model.mail import Mailbox
+from ....model.access import Rights, letters
+from ....model.mail import OTHER_USERS, Mailbox
 from ....protocols.imap.commands import List, Lsub, Namespace, Status, StatusAttribute
 from ....protocols.imap.events import Command
 from ....protocols.imap.extension_responses import metadata as metadata_line
+from ....protocols.imap.extension_responses import my_rights
 from ..answers import BadCommand
 from ..objectid import mailbox_id
 from .mailboxes import find
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 Path = tuple[str, ...]
 Matches = Callable[[Path], bool]
 
-NAMESPACE = b'* NAMESPACE (("" "/")) NIL NIL\r\n'
+NAMESPACE = b'* NAMESPACE (("" "/")) (("%b/" "/")) NIL\r\n' % OTHER_USERS.encode()
 
 MAX_WILDCARDS = 10
 """In one pattern, runs counted as one: a pattern must not cost more than a name is worth."""
@@ -52,12 +54,15 @@ def _regex(piece: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A line of LIST before it is chosen: a mailbox, a placeholder, or only a subscription."""
+    """A line of LIST before it is chosen: a mailbox, a placeholder, only a subscription, or only a level above what others
+    share.
+    """
 
     path: Path
     mailbox: Mailbox | None
     subscribed: bool
     has_children: bool
+    is_level: bool = False
 
     @property
     def use(self) -> bytes:
@@ -70,10 +75,11 @@ def all_names(boxes: Iterable[Mailbox], subscribed: set[Path]) -> list[Name]:
     """Every name there is, INBOX first."""
     by_path: dict[Path, Mailbox | None] = {box.path: box for box in boxes}
     parents = {path[:level] for path in by_path for level in range(1, len(path))}
-    for path in subscribed - by_path.keys():
-        by_path[path] = None
+    levels = parents - by_path.keys()
+    for path in subscribed | levels:
+        by_path.setdefault(path, None)
     ordered = sorted(by_path, key=lambda path: (path[0] != "INBOX", path))
-    return [Name(path, by_path[path], path in subscribed, path in parents) for path in ordered]
+    return [Name(path, by_path[path], path in subscribed, path in parents, path in levels) for path in ordered]
 
 
 async def list_(session: Session, command: Command, request: List) -> bytes | None:
@@ -83,7 +89,7 @@ async def list_(session: Session, command: Command, request: List) -> bytes | No
         return None
     check_names(request.return_metadata)
     wanted = [pattern(request.reference, text) for text in request.patterns]
-    boxes = await session.store.mailboxes(session.principal, session.owner.id)
+    boxes = await session.store.visible_mailboxes(session.principal, session.owner.id)
     subscribed = await session.store.subscriptions(session.principal, session.owner.id)
     names = all_names(boxes, subscribed)
     chosen = {name.path for name in names if _selected(name, request)}
@@ -93,11 +99,20 @@ async def list_(session: Session, command: Command, request: List) -> bytes | No
             continue
         if name.path in chosen or name.path in above:
             session.dialogue.write(_line(session, name, request, child_info=name.path in above))
-            if request.return_status and name.mailbox is not None and name.mailbox.selectable:
-                session.dialogue.write(await status_line(session, name.mailbox, request.return_status))
-            if request.return_metadata and name.mailbox is not None:
-                await _annotations(session, name.mailbox, request.return_metadata)
+            if name.mailbox is not None:
+                await _besides(session, name.mailbox, request)
     return None
+
+
+async def _besides(session: Session, mailbox: Mailbox, request: List) -> None:
+    """What was to be returned along with the line (RFC 5819, RFC 8440, RFC 9590), as far as there is a right to it."""
+    may_read = bool(mailbox.rights & Rights.READ)
+    if request.return_status and mailbox.selectable and may_read:
+        session.dialogue.write(await status_line(session, mailbox, request.return_status))
+    if request.return_myrights:
+        session.dialogue.write(my_rights("/".join(mailbox.path), letters(mailbox.rights), session.utf8))
+    if request.return_metadata and may_read:
+        await _annotations(session, mailbox, request.return_metadata)
 
 
 async def _annotations(session: Session, mailbox: Mailbox, entries: tuple[str, ...]) -> None:
@@ -112,7 +127,7 @@ def _selected(name: Name, request: List) -> bool:
         return False
     if request.select_special_use and not name.use:
         return False
-    return name.mailbox is not None or request.select_subscribed
+    return name.mailbox is not None or name.is_level or request.select_subscribed
 
 
 def _line(session: Session, name: Name, request: List, *, child_info: bool) -> bytes:
@@ -124,11 +139,13 @@ def _line(session: Session, name: Name, request: List, *, child_info: bool) -> b
 def attributes_of(name: Name, *, subscribed: bool) -> list[bytes]:
     """*subscribed*: whether to tell that it is."""
     attributes = []
-    if name.mailbox is None:
+    if name.is_level:
+        attributes.append(b"\\Noselect")
+    elif name.mailbox is None:
         attributes.append(b"\\NonExistent")
     elif not name.mailbox.selectable:
         attributes.append(b"\\Noselect")
-    if name.mailbox is not None:
+    if name.mailbox is not None or name.is_level:
         attributes.append(b"\\HasChildren" if name.has_children else b"\\HasNoChildren")
     if name.subscribed and subscribed:
         attributes.append(b"\\Subscribed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ....model.access import Rights
 from ....model.errors import NotFound
 from ....model.mail import ROLES, Mailbox
 from ....protocols.imap.commands import Create, Delete, Rename, Subscribe, Unsubscribe
@@ -25,18 +26,18 @@ def path_of(name: str) -> tuple[str, ...]:
     return tuple(name.split("/"))
 
 
-async def find(session: Session, name: str) -> Mailbox:
-    """A mailbox that can be selected. Raises NotFound."""
-    mailbox = await session.store.find_mailbox(session.principal, session.owner.id, path_of(name))
+async def find(session: Session, name: str, needed: Rights = Rights.READ) -> Mailbox:
+    """A mailbox that can be selected, one's own or one that one has the rights *needed* in. Raises NotFound, NotPermitted."""
+    mailbox = await session.store.find_mailbox(session.principal, session.owner.id, path_of(name), needed)
     if not mailbox.selectable:
-        raise NotFound("Mailbox does not exist")
+        raise NotFound("No such mailbox")
     return mailbox
 
 
 async def target(session: Session, name: str) -> Mailbox:
     """Where APPEND, COPY or MOVE puts things. RFC 9051 §6.4.7: TRYCREATE says that CREATE would help."""
     try:
-        return await find(session, name)
+        return await find(session, name, Rights.INSERT)
     except NotFound:
         raise No("Mailbox does not exist", b"TRYCREATE") from None
 
@@ -59,12 +60,9 @@ async def _has_role(session: Session, role: str) -> bool:
 
 
 async def delete(session: Session, command: Command, request: Delete) -> bytes | None:
-    boxes = await session.store.mailboxes(session.principal, session.owner.id)
-    wanted = path_of(request.mailbox)
-    mailbox = next((box for box in boxes if same_path(box.path, wanted)), None)
-    if mailbox is None:
-        raise NotFound("Mailbox does not exist")
-    await session.store.delete_mailbox(session.principal, session.owner.id, mailbox.id)
+    store, who = session.store, session.principal
+    mailbox = await store.find_mailbox(who, session.owner.id, path_of(request.mailbox), Rights.DELETE)
+    await store.delete_mailbox(who, mailbox.account, mailbox.id)
     if session.selected is not None and session.selected.loaded.mailbox == mailbox.id:
         session.unselect()
         session.dialogue.write(b"* OK [CLOSED] The selected mailbox was deleted\r\n")
@@ -77,13 +75,9 @@ def same_path(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 
 async def rename(session: Session, command: Command, request: Rename) -> bytes | None:
-    store, account = session.store, session.owner.id
-    boxes = await store.mailboxes(session.principal, account)
-    wanted = path_of(request.mailbox)
-    mailbox = next((box for box in boxes if same_path(box.path, wanted)), None)
-    if mailbox is None:
-        raise NotFound("Mailbox does not exist")
-    await store.rename_mailbox(session.principal, account, mailbox.id, path_of(request.new_name))
+    store, who = session.store, session.principal
+    mailbox = await store.find_mailbox(who, session.owner.id, path_of(request.mailbox), Rights.DELETE)
+    await store.rename_mailbox(who, mailbox.account, mailbox.id, path_of(request.new_name))
     return None
 
 

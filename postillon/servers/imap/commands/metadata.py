@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ....model.errors import LimitReached, TooLarge
-from ....model.ids import MailboxId
+from ....model.ids import AccountId, MailboxId
 from ....protocols.imap.events import Command
 from ....protocols.imap.extension_commands import GetMetadata, SetMetadata
 from ....protocols.imap.extension_responses import metadata as metadata_line
@@ -29,8 +29,8 @@ def check_names(names: tuple[str, ...]) -> None:
 async def getmetadata(session: Session, command: Command, request: GetMetadata) -> bytes | None:
     if request.depth == "0":
         check_names(request.entries)
-    mailbox, name = await _where(session, request.mailbox)
-    found = await session.store.metadata(session.principal, session.owner.id, mailbox)
+    account, mailbox, name = await _where(session, request.mailbox)
+    found = await session.store.metadata(session.principal, account, mailbox)
     values = _asked(found, request)
     longest = 0
     if request.max_size is not None:
@@ -43,12 +43,12 @@ async def getmetadata(session: Session, command: Command, request: GetMetadata) 
     return b"[%b] Some are longer" % metadata_long_entries(longest) if longest else None
 
 
-async def _where(session: Session, name: str) -> tuple[MailboxId, str]:
-    """(id, our spelling)."""
+async def _where(session: Session, name: str) -> tuple[AccountId, MailboxId, str]:
+    """(whose, id, our spelling)."""
     if not name:
-        return WHOLE_ACCOUNT, ""
+        return session.owner.id, WHOLE_ACCOUNT, ""
     mailbox = await find(session, name)
-    return mailbox.id, "/".join(mailbox.path)
+    return mailbox.account, mailbox.id, "/".join(mailbox.path)
 
 
 def _asked(found: dict[str, bytes], request: GetMetadata) -> Values:
@@ -66,12 +66,12 @@ def _asked(found: dict[str, bytes], request: GetMetadata) -> Values:
 
 async def setmetadata(session: Session, command: Command, request: SetMetadata) -> bytes | None:
     check_names(tuple(entry for entry, _ in request.values))
-    mailbox, _ = await _where(session, request.mailbox)
+    account, mailbox, _ = await _where(session, request.mailbox)
     if mailbox == WHOLE_ACCOUNT and any(entry.startswith("/shared/") for entry, _ in request.values):
         # RFC 5464 §6.2.1: what all users of the server share is the administrator's.
         raise No("Shared annotations of the server cannot be set", b"NOPERM")
     try:
-        await session.store.set_metadata(session.principal, session.owner.id, mailbox, request.values)
+        await session.store.set_metadata(session.principal, account, mailbox, request.values)
     except TooLarge:
         raise No("An annotation is too large", metadata_max_size(MAX_VALUE)) from None
     except LimitReached:

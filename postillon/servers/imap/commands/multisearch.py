@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ....model.access import Rights
 from ....model.errors import Refusal
 from ....model.mail import Mailbox
 from ....protocols.imap.commands import SearchReturn
@@ -73,7 +74,8 @@ async def _mailboxes(session: Session, sources: Sequence[MailboxFilter]) -> list
         assert selected is not None
         return [selected.mailbox]
     store, owner = session.store, session.owner.id
-    boxes = [box for box in await store.visible_mailboxes(session.principal, owner) if box.selectable]
+    boxes = await store.visible_mailboxes(session.principal, owner)
+    boxes = [box for box in boxes if box.selectable and box.rights & Rights.READ]
     subscribed = await store.subscriptions(session.principal, owner)
     here = selected.loaded.mailbox if selected is not None else 0
     return [box for box in boxes if any(_means(source, box, owner, subscribed, here) for source in sources)]

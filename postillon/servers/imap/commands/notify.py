@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ....model.access import Rights
 from ....model.errors import Refusal
+from ....model.mail import Mailbox
 from ....protocols.imap.events import Command
 from ....protocols.imap.extension_commands import Notify, NotifyEvent
 from ....protocols.imap.extension_responses import metadata_changed
 from ....protocols.imap.responses import list_line
 from ....storage.store.metadata import WHOLE_ACCOUNT
 from ..answers import No
-from ..notifications import SUPPORTED, Interest, Path, Picture, annotated, listed, moved, renamed, status_wanted
+from ..notifications import METADATA, SUPPORTED, Interest, Path, Picture, annotated, listed, moved, renamed, status_wanted
 from .listing import all_names, attributes_of, status_line
 
 if TYPE_CHECKING:
@@ -29,24 +31,28 @@ async def notify(session: Session, command: Command, request: Notify) -> bytes |
     if request.status:
         for box in picture.boxes.values():
             wanted = status_wanted(interest.events(box.path, picture.subscribed), condstore=session.condstore)
-            if wanted and box.selectable and not _is_selected(session, box.id):
+            if wanted and _is_readable(box) and not _is_selected(session, box.id):
                 session.dialogue.write(await status_line(session, box, wanted))
     session.interest, session.picture = interest, picture
+    session.watch()
     session.dialogue.alarm.watching = bool(request.groups)
     return None
 
 
 async def look(session: Session, interest: Interest) -> Picture:
-    """The account's mailboxes as they are now."""
+    """The account's mailboxes, and those of others that it may see, as they are now."""
     store, who, account = session.store, session.principal, session.owner.id
     if not interest.wants_others:
         return Picture({}, frozenset())
-    boxes = {box.id: box for box in await store.mailboxes(who, account)}
+    boxes = {box.id: box for box in await store.visible_mailboxes(who, account)}
     subscribed = frozenset(await store.subscriptions(who, account))
     entries: dict[int, dict[str, bytes]] = {}
     if interest.wants_metadata:
         for number, name, value in await store.all_metadata(who, account):
             entries.setdefault(number, {})[name] = value
+        for box in boxes.values():
+            if box.is_shared and _is_readable(box) and METADATA & interest.events(box.path, subscribed):
+                entries[box.id] = await store.metadata(who, box.account, box.id)
     return Picture(dict(boxes.items()), subscribed, entries)
 
 
@@ -61,15 +67,20 @@ async def tell_others(session: Session) -> None:
         session.log.warning("mailboxes not read", status=error.status, detail=error.detail or error.text)
         return
     session.picture = new
+    session.watch()
     for line in [*_names(session, interest, old, new), *_annotations(session, interest, old, new)]:
         session.dialogue.write(line)
     for number, box in new.boxes.items():
         before, events = old.boxes.get(number), interest.events(box.path, new.subscribed)
-        if before is None or not box.selectable or not events or _is_selected(session, number):
+        if before is None or not _is_readable(box) or not events or _is_selected(session, number):
             continue
         if moved(before, box, events, condstore=session.condstore):
             wanted = status_wanted(events, condstore=session.condstore)
             session.dialogue.write(await status_line(session, box, wanted))
+
+
+def _is_readable(box: Mailbox) -> bool:
+    return box.selectable and bool(box.rights & Rights.READ)
 
 
 def _is_selected(session: Session, mailbox: int) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ....model.errors import NotFound
+from ....model.access import REMOVING
+from ....model.errors import NotFound, NotPermitted
 from ....model.ids import Uid
 from ....protocols.imap.commands import Replace
 from ....protocols.imap.response_codes import UIDREQUIRED, append_uid, highest_modseq
@@ -28,6 +29,8 @@ async def replaced(session: Session, request: Replace) -> tuple[Uid, int]:
         raise BadCommand("UIDONLY is enabled", UIDREQUIRED)
     if selected.read_only:
         raise No("Mailbox was opened read-only", b"CANNOT")
+    if selected.mailbox.rights & REMOVING != REMOVING:
+        raise NotPermitted("You have no right to take messages out of this mailbox")
     view = selected.view
     if request.uid:
         slot = view.slot_of_uid(request.number or view.last_uid)
@@ -48,7 +51,9 @@ async def file(session: Session, arriving: Arriving, item: AppendItem) -> bytes:
     """Store *item* where it is to go and expunge what it replaces; the words of the tagged OK."""
     box, uid, mailbox = session.mailbox.loaded, arriving.replaced, arriving.mailbox
     try:
-        uidvalidity, new = await session.store.replace(box.principal, box.account, box.mailbox, Uid(uid), mailbox.id, item)
+        uidvalidity, new = await session.store.replace(
+            box.principal, box.account, box.mailbox, Uid(uid), mailbox.id, item, mailbox.account
+        )
     except NotFound as error:
         raise No("The message or the mailbox is gone", b"EXPUNGEISSUED") from error
     # RFC 8508 §4.3: before the EXPUNGE, as for MOVE.

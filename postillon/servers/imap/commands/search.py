@@ -21,6 +21,7 @@ from ....protocols.imap.sequence import format_set
 from .. import searching
 from ..answers import BadCommand
 from ..contexts import Context, refusal
+from ..message_limit import narrowed
 from ..selected import Selected
 from .fetch import part_of
 
@@ -37,7 +38,7 @@ async def search(session: Session, command: Command, request: Search) -> bytes |
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.1
     saves = wanted is not None and wanted.save
     try:
-        slots = await find(session, request.key)
+        slots = await find(session, narrowed(session, request.key))
     except Exception:
         if saves:
             selected.saved = array("I")  # RFC 5182 §2.1: a search that fails leaves nothing
@@ -68,7 +69,8 @@ def keep(session: Session, selected: Selected, context: Context) -> None:
     request, contexts = context.request, selected.contexts
     is_sorted = context.arrange is not None
     reason = refusal(searching.leaves(request.key), len(context.results), contexts.by_tag, is_sorted=is_sorted)
-    if reason:
+    if reason or session.limited is not None:
+        reason = reason or "It did not look at all messages"
         session.dialogue.write(b"* NO [%b] %b\r\n" % (no_update(context.tag), reason.encode()))
     else:
         contexts.begin(selected.view, context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ....model.access import CHANGING, Rights
 from ....model.ids import ModSeq
 from ....protocols.imap.commands import Close, QResync, Select, Unselect
 from ....protocols.imap.events import Command
@@ -29,6 +30,7 @@ async def select_(session: Session, command: Command, request: Select) -> bytes 
     if request.condstore:
         session.enabled.add("CONDSTORE")
     row = await find(session, request.mailbox)
+    session.watch(row)
     session.dialogue.alarm.news = False  # before we look: what happens meanwhile rings again
     loaded, row = await session.server.snapshots.open(session.principal, row)
     selected = Selected(loaded, row, read_only=request.read_only, now=session.now(), by_uid=session.uidonly)
@@ -37,7 +39,10 @@ async def select_(session: Session, command: Command, request: Select) -> bytes 
         session.dialogue.write(line)
     if request.qresync is not None and request.qresync.uidvalidity == row.uidvalidity:
         await _resynchronise(session, selected, request.qresync)
-    return b"[READ-ONLY] Examining" if request.read_only else b"[READ-WRITE] Selected"
+    if request.read_only:
+        return b"[READ-ONLY] Examining"
+    # RFC 4314 §5.2: who may change nothing hears so.
+    return b"[READ-WRITE] Selected" if row.rights & CHANGING else b"[READ-ONLY] Selected, to look at only"
 
 
 def _opening(session: Session, selected: Selected) -> list[bytes]:
@@ -65,10 +70,10 @@ def _opening(session: Session, selected: Selected) -> list[bytes]:
 
 async def _resynchronise(session: Session, selected: Selected, known: QResync) -> None:
     """RFC 7162 §3.2.5.2: what is gone and what changed since the client was last here."""
-    view = selected.view
+    view, row = selected.view, selected.mailbox
     if known.modseq >= view.modseq:
         return
-    changes = await session.store.changes(session.principal, session.owner.id, selected.loaded.mailbox, ModSeq(known.modseq))
+    changes = await session.store.changes(session.principal, row.account, row.id, ModSeq(known.modseq))
     if vanished := gone_earlier(selected, changes, known.known_uids):
         session.dialogue.write(b"* VANISHED (EARLIER) %b\r\n" % vanished)
     wanted = known.known_uids.resolve(view.last_uid) if known.known_uids is not None else None
@@ -84,7 +89,7 @@ async def close(session: Session, command: Command, request: Close) -> bytes | N
     """Expunges silently, unless the mailbox was opened by EXAMINE."""
     selected = session.mailbox
     highest = None
-    if not selected.read_only:
+    if not selected.read_only and selected.mailbox.rights & Rights.EXPUNGE:  # RFC 4314 §4: else it only closes
         box = selected.loaded
         if selected.mailbox.deleted or await _has_deleted(session, selected):
             await session.store.expunge(session.principal, box.account, box.mailbox, None)

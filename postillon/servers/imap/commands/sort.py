@@ -14,6 +14,7 @@ from ....protocols.imap.search_keys import ModSeqFrom
 from ....protocols.imap.sequence import format_ranges
 from .. import searching
 from ..contexts import Context
+from ..message_limit import check_search
 from ..selected import Selected
 from ..sort_keys import PLACES, Value, overview_values, row_values
 from .fetch import part_of
@@ -34,6 +35,7 @@ async def sort(session: Session, command: Command, request: Sort) -> bytes | Non
     check_options(request)
     check_tag(selected, command, wanted)
     columns: Columns = {}
+    check_search(session, request.key)
     by_modseq = any(isinstance(leaf, ModSeqFrom) for leaf in searching.leaves(request.key))
     if by_modseq:
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.1

@@ -12,6 +12,7 @@ from ....protocols.imap.response_codes import modified
 from ....protocols.imap.sequence import format_set
 from ....storage.store import FlagResult
 from ..answers import No
+from ..message_limit import cut
 from ..selected import Selected
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ async def store(session: Session, command: Command, request: Store) -> bytes | N
     if request.unchanged_since is not None:
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.1
     bits, keywords = flags_and_keywords(request.flags)
-    slots = selected.slots(request.numbers, uid=request.uid)
+    slots = cut(session, selected.slots(request.numbers, uid=request.uid))
     box, failed, missing = selected.loaded, [], False
     for at in range(0, len(slots), SLICE):
         part = slots[at : at + SLICE]

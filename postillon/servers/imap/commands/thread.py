@@ -16,6 +16,7 @@ from ....protocols.imap.search_keys import ModSeqFrom
 from ....seams import Row
 from .. import searching
 from ..answers import BadCommand
+from ..message_limit import check_search
 from ..selected import Selected
 from ..sort_keys import collated, subject_of
 from ..threads import Message, by_references, by_subject
@@ -38,6 +39,7 @@ async def thread(session: Session, command: Command, request: Thread) -> bytes |
     if any(isinstance(leaf, ModSeqFrom) for leaf in searching.leaves(request.key)):
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.1
     selected = session.mailbox
+    check_search(session, request.key)
     slots = await find(session, request.key)
     messages: list[Message] = []
     for at in range(0, len(slots), STEP):

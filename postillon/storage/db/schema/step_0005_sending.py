@@ -22,6 +22,7 @@ STATEMENTS = (
     """CREATE TABLE suppression (
         account_id INT NOT NULL, address BYTES NOT NULL, at INT NOT NULL, cause INT NOT NULL, words BYTES NOT NULL,
         PRIMARY KEY (account_id, address)) -- narrow""",
+    "CREATE INDEX suppression_bounce ON suppression (at) WHERE cause = 1",
     # For holding, releasing and recalling what one account sent; mail from outside has no account and is not in it.
     "CREATE INDEX queue_message_account ON queue_message (account_id, queue_id) WHERE account_id > 0",
 )

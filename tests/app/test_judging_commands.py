@@ -1,0 +1,73 @@
+"""`postillon account allow` and its like, `postillon filter train`: over a running server."""
+
+from __future__ import annotations
+
+import json
+import mailbox
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .running import Dev, dev
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    with dev(tmp_path_factory.mktemp("dev"), "--workers", "1") as server:
+        yield server
+
+
+class Shown:
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.exit_code, self.output = done.returncode, done.stdout if done.returncode == 0 else done.stderr
+
+
+def run(server: Dev, *words: str) -> Shown:
+    return Shown(server.command(*words, "--json"))
+
+
+def test_lists_of_an_account_and_of_everybody(data: Dev):
+    shown = run(data, "account", "deny", "alice@example.test", "Evil.Test", "192.0.2.9/24")
+    assert json.loads(shown.output) == [{"entry": e, "verdict": "deny"} for e in ("192.0.2.0/24", "evil.test")]
+    run(data, "account", "allow", "alice@example.test", "evil.test")
+    run(data, "account", "unlist", "alice@example.test", "192.0.2.0/24")
+    assert json.loads(run(data, "account", "lists", "alice@example.test").output) == [{"entry": "evil.test", "verdict": "allow"}]
+    assert json.loads(run(data, "filter", "lists").output) == []
+    assert json.loads(run(data, "filter", "allow", "@good.test").output) == [{"entry": "good.test", "verdict": "allow"}]
+    assert json.loads(run(data, "filter", "deny", "good.test").output) == [{"entry": "good.test", "verdict": "deny"}]
+    assert json.loads(run(data, "filter", "unlist", "good.test").output) == []
+    wrong = run(data, "account", "deny", "alice@example.test", "not an entry")
+    assert wrong.exit_code == 1 and "no address, domain or network" in wrong.output
+    assert run(data, "account", "deny", "nobody@example.test", "x.test").exit_code == 1
+
+
+def test_thresholds_of_an_account(data: Dev):
+    shown = json.loads(run(data, "account", "judging", "alice@example.test", "--junk", "4.5", "--language", "fr").output)
+    assert (shown["tag"], shown["junk"], shown["language"]) == (None, 4.5, "fr")
+    assert json.loads(run(data, "account", "judging", "alice@example.test").output) == shown
+    assert json.loads(run(data, "account", "judging", "alice@example.test", "--reset").output)["junk"] is None
+    assert run(data, "account", "judging", "alice@example.test", "--language", "xx").exit_code == 1
+
+
+def test_training_from_a_maildir_an_mbox_and_files(data: Dev, tmp_path: Path):
+    texts = [f"From: x@y.test\nSubject: {n}\n\nlottery number {n}\n" for n in range(4)]
+    maildir = mailbox.Maildir(tmp_path / "maildir")
+    maildir.add(texts[0])
+    box = mailbox.mbox(tmp_path / "mbox")
+    box.add(texts[1])
+    box.add(texts[2])
+    box.flush()
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "one.eml").write_text(texts[3])
+    places = [str(tmp_path / name) for name in ("maildir", "mbox", "files")]
+    assert json.loads(run(data, "filter", "train", "--junk", *places).output) == {"learned": 4, "as": "junk"}
+    assert json.loads(run(data, "filter", "train", "--good", "--account", "alice@example.test", places[2]).output)["learned"] == 1
+    assert json.loads(run(data, "filter", "status").output) == [
+        {"owner": "everybody", "good": 0, "junk": 4},
+        {"owner": "alice@example.test", "good": 1, "junk": 0},
+    ]
+    assert run(data, "filter", "train", places[0]).exit_code == 1
