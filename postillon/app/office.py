@@ -46,6 +46,8 @@ from ..relay.transport import RelayTransport
 from ..seams import Directory, Resolver
 from ..servers.imap.session import ImapServer, ImapSettings
 from ..servers.pop3.session import Pop3Server, Pop3Settings
+from ..storage.blobs.files import FileBlobs
+from ..storage.blobs.sweep import Sweep
 from ..supervisor.lifeline import Spec
 from ..supervisor.sockets import resolve
 from ..workers.concurrency import ConcurrencySettings
@@ -185,17 +187,11 @@ def compose(spec: Spec, data: Opened) -> Office:
     def prune_records() -> Awaitable[int]:
         return data.store.prune_records(config.records.keep_days * 86400)
 
-    janitor = Janitor(
-        (
-            data.store.clean,
-            data.limiter.prune,
-            data.bans.prune,
-            prune_records,
-            allowance.prune,
-            reports.heard.prune,
-            tls_reports.prune,
-        )
-    )
+    steps = [data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune]
+    steps += [reports.heard.prune, tls_reports.prune]
+    if spec.slot == 0:  # one for all workers
+        steps.append(Sweep(data.store, FileBlobs(data.layout.blobs), data.layout.blobs, data.clock).step)
+    janitor = Janitor(tuple(steps))
     data.store.space.on_pressed = janitor.press
     receiver = _receiver(config, data, resolver, transport, deliverer, flow, keys, listening, reports)
     office = Office(

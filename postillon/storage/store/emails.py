@@ -232,6 +232,11 @@ def whole(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -
     )
 
 
+def known_blobs(tx: Tx, blobs: Sequence[BlobId]) -> set[BlobId]:
+    sql, value = ids(tx, blobs)
+    return {BlobId(row[0]) for row in tx.all(f"SELECT blob_id FROM blob WHERE blob_id IN {sql}", value)}
+
+
 def email_ids(tx: Tx, account: AccountId, mailbox: MailboxId, first: int, last: int) -> list[Row]:
     """(uid, email id) of the uids from *first* to *last*."""
     return tx.all(

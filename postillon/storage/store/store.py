@@ -402,6 +402,10 @@ class Store:
             found.append((*row, None if octets is None else Octets.decode(bytes(recipe), size).of_body(octets)))
         return found
 
+    async def known_blobs(self, blobs: Sequence[BlobId]) -> set[BlobId]:
+        """Those of *blobs* that there is a row of."""
+        return await self.database.read(lambda tx: emails.known_blobs(tx, blobs))
+
     async def email_ids(self, principal: Principal, account: AccountId, mailbox: MailboxId, first: int, last: int) -> list[Row]:
         """Rows of (uid, email id) for the uids from *first* to *last*."""
         return await self._look(principal, account, mailbox, lambda tx: emails.email_ids(tx, account, mailbox, first, last))
