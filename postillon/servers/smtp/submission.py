@@ -189,7 +189,8 @@ class SubmissionSession(Session):
         self.say(WELCOME)
 
     def _login_failed(self, mechanism: str, refusal: Refusal) -> None:
-        self.log.info(
+        is_told = isinstance(refusal, AuthenticationFailed | AuthenticationDelayed)  # by the directory, with the name
+        (self.log.debug if is_told else self.log.info)(
             "login failed",
             peer=self.client.address,
             mechanism=mechanism,
@@ -197,7 +198,7 @@ class SubmissionSession(Session):
             reason=refusal.detail or refusal.text,
         )
         reply = self._auth_error or reply_to(refusal)
-        if not isinstance(refusal, AuthenticationFailed | AuthenticationDelayed):
+        if not is_told:
             return self.answer(reply, reply.kind == 5)
         self.say(reply)
         self._failures += 1
