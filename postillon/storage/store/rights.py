@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn, TypeVar
 
-from ...model.access import ALL, Rights
+from ...model.access import ALL, KNOWING, Rights
 from ...model.account import Principal
 from ...model.errors import NotFound, NotPermitted
 from ...model.ids import AccountId, MailboxId
@@ -58,8 +58,8 @@ def judge(tx: Tx, principal: Principal, account: AccountId, mailbox: MailboxId, 
 
 
 def refuse(have: Rights) -> NoReturn:
-    """RFC 4314 §6: whoever may not see the mailbox learns nothing about it."""
-    if have & Rights.LOOKUP:
+    """RFC 4314 §6: whoever has no right by which he could know of the mailbox learns nothing about it."""
+    if have & KNOWING:
         raise NotPermitted("You have no right to do that in this mailbox")
     raise NotFound("No such mailbox")
 
