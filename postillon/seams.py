@@ -166,7 +166,24 @@ class Found:
     """Octets that the roomiest of *accounts* can still take; negative over quota."""
 
 
+class TokenVerifier(Protocol):
+    """Who tells whose an OAuth access token is."""
+
+    def challenge(self, mechanism: str) -> bytes:
+        """What a client hears whose token is not good: JSON (RFC 7628 §3.2.2)."""
+        ...
+
+    async def owner(self, token: str) -> str:
+        """The login name that *token* was issued for. Raises AuthenticationFailed, Unavailable."""
+        ...
+
+
 class Directory(Protocol):
+    @property
+    def tokens(self) -> TokenVerifier | None:
+        """None: nobody can log in with a token."""
+        ...
+
     async def find(self, address: Address) -> Found:
         """Exact account or alias, then the subaddress stripped, then the domain's catch-all."""
         ...
@@ -187,6 +204,17 @@ class Directory(Protocol):
 
     async def admit(self, account: Account, client: Client) -> Account:
         """After a SCRAM proof was right: state and limits are checked. Raises as `authenticate`."""
+        ...
+
+    async def authenticate_token(self, name: str, token: str, client: Client) -> Account:
+        """The account that *token* was issued for. *name*: who the client says it is, or empty. Raises as `authenticate`."""
+        ...
+
+    async def authenticate_certificate(self, addresses: Sequence[str], name: str, client: Client) -> Account:
+        """The account that one of *addresses*, of a verified certificate, is the login name of: *name* if that is given.
+
+        Raises as `authenticate`.
+        """
         ...
 
     async def failed(self, name: str, client: Client) -> None:

@@ -18,8 +18,10 @@ from ..directory.bans import Bans, BanSettings, Offence
 from ..directory.known import Known
 from ..directory.limiter import Limiter, LimiterSettings
 from ..directory.local import DirectorySettings, LocalDirectory
+from ..directory.oauth import OAuthSettings, OAuthTokens
 from ..directory.pool import PasswordPool
 from ..filters.notebook import Notebook
+from ..net.tls import client_context
 from ..seams import Bus, Clock
 from ..storage.blobs.files import FileBlobs
 from ..storage.db.sqlite import SqliteDatabase
@@ -120,6 +122,20 @@ class Opened:
     """What this worker has seen and not yet written down."""
 
 
+def _tokens(config: Config, clock: Clock) -> OAuthTokens | None:
+    """Who verifies access tokens, if there is anybody. Raises DataError."""
+    said = config.oauth
+    if not said.issuer:
+        return None
+    try:
+        secret = Path(said.client_secret_file).read_text(encoding="utf-8").partition("\n")[0] if said.client_secret_file else ""
+        context = client_context(verify=True, ca_file=said.authorities or None)
+    except OSError as error:
+        raise DataError(f"oauth: {error.filename or said.authorities}: {error.strerror}") from error
+    settings = OAuthSettings(said.issuer, said.audience, said.claim, said.scope, said.introspection, said.client_id, secret)
+    return OAuthTokens(settings=settings, clock=clock, context=context)
+
+
 @asynccontextmanager
 async def opened(
     config: Config, *, instance: int, slot: int = 0, workers: int = 1, bus: LocalBus | None = None, checkpoints: bool = True
@@ -161,6 +177,7 @@ async def opened(
             ids=ids,
             secret=secret,
             settings=DirectorySettings(default_quota=config.limits.quota),
+            tokens=_tokens(config, clock),
         )
         knowledge = Knowledge(database, clock)
         notebook = Notebook(knowledge)

@@ -62,7 +62,7 @@ from .dkim import DkimKeys
 from .filters import Parts, choices_by, judge_settings, make_filters
 from .gate import make_blocklists, make_gate
 from .lives import Lives
-from .ports import MailPaths, Port, Session, proxies, smtp_ports
+from .ports import MailPaths, Port, Session, asking, proxies, smtp_ports
 from .reports import Reports, make_reports
 from .resolver import make_resolver
 from .rules import make_fallbacks, make_relay_domains, make_rules
@@ -316,6 +316,7 @@ def _ports(config: Config, data: Opened, paths: MailPaths) -> dict[str, Port]:
         **smtp_ports(config, data, paths, ServerTls(files, "smtp")),
         "imap": Port(imap.session, None, full_imap),
         "imaps": Port(imap.session, imap_tls, full_imap),
+        "imaps_certificate": Port(imap.session, asking(config, "imap"), full_imap),
         "pop3": Port(pop3.session, None, full_pop3),
         "pop3s": Port(pop3.session, pop3_tls, full_pop3),
     }

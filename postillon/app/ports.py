@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..config import Config
@@ -20,6 +21,7 @@ from ..servers.smtp.session import SmtpSettings
 from ..servers.smtp.submission import SubmissionServer
 from .content import Heard
 from .data import Opened
+from .tls import chains
 
 Session = Callable[[Any], Any]
 
@@ -40,6 +42,12 @@ def proxies(config: Config, service: str) -> Proxies | None:
     """Through whom the clients of *service* may come; on `proxy` nobody comes by themselves."""
     trusted = config.trusted.proxies.get(service, ())
     return Proxies(Networks(trusted), required=service == "proxy") if trusted else None
+
+
+def asking(config: Config, protocol: str) -> ServerTls | None:
+    """TLS that asks clients for a certificate; None where nobody vouches for theirs."""
+    authorities = config.tls.client_authorities
+    return ServerTls(chains(config), protocol, clients=Path(authorities)) if authorities else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +105,5 @@ def smtp_ports(config: Config, data: Opened, paths: MailPaths, tls: ServerTls) -
         "lmtp": Port(lmtp.session, None, full),
         "submission": Port(submission.session, None, full),
         "submissions": Port(submission.session, tls, full),
+        "submissions_certificate": Port(submission.session, asking(config, "smtp"), full),
     }

@@ -20,6 +20,7 @@ from ..model.address import Address, AddressError, parse_domain
 from .addresses import server_address
 from .content import senseless_content
 from .lines import key_lines, line_of
+from .oauth import senseless_logins
 from .rules import senseless_hops, senseless_relay_domains, senseless_rules
 from .settings import CHOICES, SERVICES, Config, Destination, Sending, Size
 
@@ -177,7 +178,7 @@ def _senseless(tree: dict[str, Any]) -> list[Found]:
     """What has the right type and still cannot be meant."""
     config: Config = _convert(tree, Config)
     parts = (_senseless_places, _senseless_network, _senseless_times, _senseless_filters, senseless_content, _senseless_sending)
-    return [found for part in (*parts, _senseless_imap) for found in part(config)]
+    return [found for part in (*parts, _senseless_imap, senseless_logins) for found in part(config)]
 
 
 def _senseless_sending(config: Config) -> Iterator[Found]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from .oauth import OAuth
+
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -48,9 +50,25 @@ class Listen:
     """As `smtp`, but only for the proxies of `trusted.proxies`: every connection begins with a PROXY header."""
     lmtp: int = 0
     """For a mail server in front of us; only from `trusted.lmtp`."""
+    imaps_certificate: int = 0
+    """As `imaps`, but clients are asked for a certificate."""
+    submissions_certificate: int = 0
+    """As `submissions`, but clients are asked for a certificate."""
 
 
-SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "proxy", "lmtp")
+SERVICES = (
+    "smtp",
+    "submission",
+    "submissions",
+    "imap",
+    "imaps",
+    "pop3",
+    "pop3s",
+    "proxy",
+    "lmtp",
+    "imaps_certificate",
+    "submissions_certificate",
+)
 """The services in the order they are told; each is a field of `Listen`."""
 
 
@@ -77,6 +95,8 @@ class TlsFiles:
     """PEM file: our certificate, then the chain. Empty: the self-signed one in the data directory."""
     key: str = ""
     """PEM file of its private key."""
+    client_authorities: str = ""
+    """PEM file of the authorities whose client certificates are a login, on the listeners that ask for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +415,7 @@ class Config:
     relay_domains: dict[str, RelayDomain] = field(default_factory=dict)
     limits: Limits = Limits()
     imap: Imap = Imap()
+    oauth: OAuth = OAuth()
     authentication: Authentication = Authentication()
     filters: Filters = Filters()
     protection: Protection = Protection()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postillon.log import Log
@@ -17,7 +18,7 @@ from postillon.model.envelope import Client
 from postillon.model.errors import AuthenticationDelayed, AuthenticationFailed, NotFound, Refusal
 from postillon.model.ids import AccountId
 from postillon.protocols.scram import DIGESTS
-from postillon.seams import Clock, Database, Found
+from postillon.seams import Clock, Database, Found, TokenVerifier
 from postillon.storage.ids import IdSource
 from postillon.storage.store import accounts
 
@@ -64,11 +65,13 @@ class LocalDirectory(Administration):
         ids: IdSource,
         secret: bytes,
         settings: DirectorySettings | None = None,
+        tokens: TokenVerifier | None = None,
     ) -> None:
         self._settings = settings or DirectorySettings()
         super().__init__(database=database, pool=pool, clock=clock, ids=ids, default_quota=self._settings.default_quota)
         self._limiter = limiter
         self._secret = secret
+        self._tokens = tokens
         self._verified = VerifiedCache(clock, ttl_s=self._settings.verified_ttl_s)
         self._wrong = VerifiedCache(clock, ttl_s=86_400, bound=10_000)
         self._checks: dict[bytes, asyncio.Future[bool]] = {}
@@ -184,6 +187,60 @@ class LocalDirectory(Administration):
         except (AuthenticationFailed, AuthenticationDelayed) as refusal:
             await self._refuse(refusal, account.name, client, started)
             raise
+
+    @property
+    def tokens(self) -> TokenVerifier | None:
+        return self._tokens
+
+    async def authenticate_token(self, name: str, token: str, client: Client) -> Account:
+        started, login_name = _now(), canonical_name(name)
+        try:
+            await self._limiter.check(client.address, login_name)
+            async with self._limiter.turn(client.address, login_name):
+                owner = await self._owner(token)
+            if login_name and canonical_name(owner) != login_name:
+                raise AuthenticationFailed(FAILED, detail="the token is somebody else's")
+            return await self._admitted(await self._named(canonical_name(owner)), client)
+        except AuthenticationFailed as refusal:
+            await self._count(refusal, login_name, client, started)
+            raise
+        except AuthenticationDelayed as refusal:
+            await self._refuse(refusal, login_name, client, started)
+            raise
+
+    async def _owner(self, token: str) -> str:
+        if self._tokens is None:
+            raise AuthenticationFailed(FAILED, detail="no tokens are taken")
+        return await self._tokens.owner(token)
+
+    async def authenticate_certificate(self, addresses: Sequence[str], name: str, client: Client) -> Account:
+        started, wanted = _now(), canonical_name(name)
+        login_names = [canonical_name(address) for address in addresses]
+        try:
+            if wanted and wanted not in login_names:
+                raise AuthenticationFailed(FAILED, detail="the certificate does not have that address")
+            for login_name in [wanted] if wanted else login_names:
+                try:
+                    return await self._admitted(await self._named(login_name), client)
+                except AuthenticationFailed as refusal:
+                    if refusal.status != AuthenticationFailed.status:
+                        raise  # there is such an account, and it is suspended
+            raise AuthenticationFailed(FAILED, detail="no account has an address of the certificate")
+        except AuthenticationFailed as refusal:
+            await self._count(refusal, wanted or next(iter(login_names), ""), client, started)
+            raise
+
+    async def _named(self, login_name: str) -> Account:
+        found = await self._database.peek(lambda tx: accounts.login(tx, login_name))
+        if found is None:
+            raise AuthenticationFailed(FAILED, detail="unknown name")
+        return found[0]
+
+    async def _count(self, refusal: AuthenticationFailed, name: str, client: Client, started: float) -> None:
+        """A failure that counts against the client. Who is suspended has proved himself: that one does not."""
+        if refusal.status == AuthenticationFailed.status:
+            await self._limiter.failed(client.address, name)
+        await self._refuse(refusal, name, client, started)
 
     async def failed(self, name: str, client: Client) -> None:
         """Raises AuthenticationDelayed beyond the limits, so that a right and a wrong proof look the same there too."""

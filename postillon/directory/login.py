@@ -7,14 +7,14 @@ what `mechanisms` says, and refuse what it does not say before they call `login`
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from postillon.model.account import Account
 from postillon.model.envelope import Client
 from postillon.model.errors import AuthenticationFailed, Refusal
 from postillon.protocols import sasl, scram
 from postillon.protocols.sasl import Claim, SaslError
-from postillon.seams import Directory
+from postillon.seams import Directory, TokenVerifier
 
 Ask = Callable[[bytes], Awaitable[bytes | None]]
 """Sends a raw challenge, returns the decoded response; None: the client gave up (`*`)."""
@@ -23,12 +23,18 @@ Binding = Callable[[str], bytes | None]
 FAILED = "Authentication failed"
 
 
-def mechanisms(client: Client, plaintext_allowed: bool, has_binding: bool) -> tuple[str, ...]:
-    """What to advertise on this connection now, best first; nothing on one that is neither encrypted nor allowed in clear."""
+def mechanisms(
+    client: Client, plaintext_allowed: bool, has_binding: bool, *, tokens: bool = False, certified: bool = False
+) -> tuple[str, ...]:
+    """What to advertise on this connection now, best first; nothing on one that is neither encrypted nor allowed in clear.
+
+    *tokens*: the directory knows who issues tokens; *certified*: the client has a certificate with an address.
+    """
     if client.tls is None and not plaintext_allowed:
         return ()
     plus = sasl.PLUS_MECHANISMS if has_binding and client.tls is not None else ()
-    return plus + sasl.SCRAM_MECHANISMS + sasl.PASSWORD_MECHANISMS
+    external = (sasl.EXTERNAL,) if certified and client.tls is not None else ()
+    return external + plus + sasl.SCRAM_MECHANISMS + sasl.PASSWORD_MECHANISMS + (sasl.TOKEN_MECHANISMS if tokens else ())
 
 
 def has_binding(binding: Binding) -> bool:
@@ -40,11 +46,18 @@ def has_binding(binding: Binding) -> bool:
 
 
 async def login(
-    directory: Directory, mechanism: str, initial: bytes | None, ask: Ask, client: Client, binding: Binding
+    directory: Directory,
+    mechanism: str,
+    initial: bytes | None,
+    ask: Ask,
+    client: Client,
+    binding: Binding,
+    addresses: Sequence[str] = (),
 ) -> Account:
     """Run *mechanism* to its end and return the account.
 
-    *initial* is the decoded initial response (None: there was none). Raises AuthenticationFailed, AuthenticationDelayed,
+    *addresses*: those of the client's certificate, for EXTERNAL. *initial* is the decoded initial response (None: there was
+    none). Raises AuthenticationFailed, AuthenticationDelayed,
     Unavailable, or Refusal for an unknown mechanism (504), a broken message or a client that gives up (501).
     """
     name = mechanism.upper()
@@ -55,6 +68,11 @@ async def login(
             user = await _response(initial, sasl.USERNAME_PROMPT, ask)
             claim = sasl.parse_login(user, await _response(None, sasl.PASSWORD_PROMPT, ask))
             return await _password(directory, client, claim)
+        if name in sasl.TOKEN_MECHANISMS and directory.tokens is not None:
+            return await _token(directory, directory.tokens, name, initial, ask, client)
+        if name == sasl.EXTERNAL and addresses:
+            identity = sasl.parse_external(await _response(initial, b"", ask))
+            return await directory.authenticate_certificate(addresses, identity, client)
         if name in sasl.SCRAM_MECHANISMS + sasl.PLUS_MECHANISMS:
             return await _scram(directory, name, initial, ask, client, binding)
     except SaslError as error:
@@ -81,6 +99,19 @@ async def _response(initial: bytes | None, challenge: bytes, ask: Ask) -> bytes:
 
 async def _password(directory: Directory, client: Client, claim: Claim) -> Account:
     return await directory.authenticate(claim.name, claim.password, client)
+
+
+async def _token(
+    directory: Directory, tokens: TokenVerifier, mechanism: str, initial: bytes | None, ask: Ask, client: Client
+) -> Account:
+    message = await _response(initial, b"", ask)
+    bearer = sasl.parse_oauthbearer(message) if mechanism == "OAUTHBEARER" else sasl.parse_xoauth2(message)
+    try:
+        return await directory.authenticate_token(bearer.name, bearer.token, client)
+    except AuthenticationFailed:
+        # RFC 7628 §3.2.3: what is wrong goes as a challenge, and whatever the client says to it the exchange has failed.
+        await ask(tokens.challenge(mechanism))
+        raise
 
 
 async def _scram(

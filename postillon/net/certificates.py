@@ -120,6 +120,17 @@ def _key_usage(*, digital_signature: bool = False, key_cert_sign: bool = False, 
     )
 
 
+def addresses_of(certificate: bytes | None) -> tuple[str, ...]:
+    """The e-mail addresses that a certificate (DER) was made out to (RFC 5280 §4.2.1.6 rfc822Name); none for None."""
+    if certificate is None:
+        return ()
+    try:
+        found = x509.load_der_x509_certificate(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return tuple(found.value.get_values_for_type(x509.RFC822Name))
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return ()
+
+
 def _alternative_names(names: Sequence[str]) -> list[x509.GeneralName]:
     return [_general_name(name) for name in dict.fromkeys(names)]
 

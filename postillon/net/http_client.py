@@ -1,17 +1,24 @@
-"""One GET or POST over HTTPS, for documents that strangers publish (RFC 9112): verified TLS, small, no redirects.
+"""One GET or POST over HTTPS (RFC 9112): verified TLS, small, no redirects.
 
-Not a general client: no cookies, no keep-alive, no proxies, no plain HTTP. Names are the caller's resolver's business.
+`get` and `post` are for documents that strangers publish: names are the caller's resolver's business. `request` is for places
+that the administrator named: names are the system's, and on loopback addresses plain HTTP will do. Not a general client: no
+cookies, no keep-alive, no proxies.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import re
+import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from .stream import Stream, connect
 
+_SAFE = re.compile(r"[!-~]{1,4000}")
 MAX_HEAD = 16 * 1024
 MAX_BODY = 64 * 1024
 TIMEOUT_S = 30.0
@@ -62,8 +69,40 @@ async def post(
     return await _ask(host, port, addresses, context, request, limit, timeout_s)
 
 
+async def request(
+    url: str,
+    *,
+    context: ssl.SSLContext,
+    body: bytes | None = None,
+    fields: Mapping[str, str] | None = None,
+    limit: int = MAX_BODY,
+    timeout_s: float = TIMEOUT_S,
+) -> Document:
+    """GET *url*, or POST *body* to it, with *fields* in the header. Raises HttpError as `get` and `post` do."""
+    try:
+        place = urlsplit(url)
+        host, port = place.hostname or "", place.port or (443 if place.scheme == "https" else 80)
+    except ValueError as error:
+        raise HttpError("that is no URL") from error
+    path = (place.path or "/") + (f"?{place.query}" if place.query else "")
+    if not host or place.scheme not in ("http", "https") or not _SAFE.fullmatch(host + path):
+        raise HttpError("that is no URL that can be asked")
+    try:
+        async with asyncio.timeout(timeout_s):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError) as error:
+        raise HttpError(f"{host}: no address") from error
+    addresses = [str(one[4][0]) for one in found]
+    if place.scheme == "http":
+        addresses = [address for address in addresses if ipaddress.ip_address(address).is_loopback]
+    lines = dict(fields or {}) | ({} if body is None else {"Content-Length": str(len(body))})
+    text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    asked = _request("GET" if body is None else "POST", f"[{host}]" if ":" in host else host, port, path, text) + (body or b"")
+    return await _ask(host, port, addresses, context if place.scheme == "https" else None, asked, limit, timeout_s)
+
+
 async def _ask(
-    host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext, request: bytes, limit: int, timeout_s: float
+    host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext | None, request: bytes, limit: int, timeout_s: float
 ) -> Document:
     try:
         async with asyncio.timeout(timeout_s):
@@ -78,12 +117,13 @@ async def _ask(
         raise HttpError(f"{host}: {getattr(error, 'reason', None) or error.strerror or type(error).__name__}") from error
 
 
-async def _connected(host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext) -> Stream:
+async def _connected(host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext | None) -> Stream:
     trouble: OSError = OSError("no address")
     for address in addresses[:4]:
         try:
             stream = await connect(address, port, timeout_s=CONNECT_S)
-            await stream.start_tls(context, server_side=False, server_hostname=host, timeout_s=CONNECT_S)
+            if context is not None:
+                await stream.start_tls(context, server_side=False, server_hostname=host, timeout_s=CONNECT_S)
         except OSError as error:
             trouble = error
         else:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..model.envelope import Tls
 from .binding import channel_binding
+from .certificates import addresses_of
 from .peer import PeerCredentials, credentials, endpoint, has_arrived
 from .tls import SHUTDOWN_S, check_alpn, cut_buffers, shown_chain
 
@@ -289,6 +290,13 @@ class Stream(asyncio.Protocol):
         """The peer's certificate, DER, verified or not."""
         tls = self._ssl_object()
         return None if tls is None else tls.getpeercert(True)
+
+    def verified_addresses(self) -> tuple[str, ...]:
+        """The e-mail addresses of the certificate that the client proved; none where it was not asked for one."""
+        tls = self._ssl_object()
+        if tls is None or tls.context.verify_mode is ssl.CERT_NONE or not tls.server_side:
+            return ()
+        return addresses_of(tls.getpeercert(True))
 
     def peer_chain(self) -> tuple[bytes, ...]:
         """The certificates that the peer has shown, DER, its own first, verified or not."""

@@ -100,11 +100,12 @@ def end_point(certificate: bytes) -> bytes:
     return hashlib.new("sha256" if weak or algorithm is None else algorithm.name, certificate).digest()
 
 
-def server_context(chains: Sequence[tuple[Path, Path]], protocol: str) -> ServerContext:
+def server_context(chains: Sequence[tuple[Path, Path]], protocol: str, clients: Path | None = None) -> ServerContext:
     """A context for *chains*, each (certificate chain, key) as PEM files; with several the client's abilities decide.
 
     *protocol* is the ALPN name (RFC 7301; `smtp`, `imap`, `pop3`). A client that offers names and not this one is refused
-    (see `check_alpn`); one that offers none is welcome. Raises OSError (ssl.SSLError) if a file cannot be used.
+    (see `check_alpn`); one that offers none is welcome. *clients*: PEM file of authorities; clients are then asked for a
+    certificate, and one that is not theirs ends the handshake. Raises OSError (ssl.SSLError) if a file cannot be used.
     """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -116,6 +117,9 @@ def server_context(chains: Sequence[tuple[Path, Path]], protocol: str) -> Server
         context.load_cert_chain(certificate, key)
         leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
         points.append(end_point(leaf.public_bytes(Encoding.DER)))
+    if clients is not None:
+        context.load_verify_locations(clients)
+        context.verify_mode = ssl.CERT_OPTIONAL
     context.alpn = protocol
     context.end_points = tuple(points)
     return context
@@ -148,7 +152,10 @@ class ServerTls:
     *chains* as for `server_context`. Files that cannot be used (half-written in a renewal) leave the old context in place.
     """
 
-    def __init__(self, chains: Sequence[tuple[Path, Path]], protocol: str, *, check_every_s: float = 2.0) -> None:
+    def __init__(
+        self, chains: Sequence[tuple[Path, Path]], protocol: str, *, clients: Path | None = None, check_every_s: float = 2.0
+    ) -> None:
+        self._clients = clients
         self._chains = [(Path(certificate), Path(key)) for certificate, key in chains]
         self._protocol = protocol
         self._check_every_s = check_every_s
@@ -166,7 +173,7 @@ class ServerTls:
         try:
             state = self._file_state()
             if self._context is None or state != self._state:
-                self._context = server_context(self._chains, self._protocol)
+                self._context = server_context(self._chains, self._protocol, self._clients)
                 self._state = state
         except (OSError, ValueError) as error:
             if self._context is None:
@@ -175,7 +182,8 @@ class ServerTls:
         return self._context
 
     def _file_state(self) -> tuple[object, ...]:
-        stats = [os.stat(path) for chain in self._chains for path in chain]
+        files = [path for chain in self._chains for path in chain] + ([self._clients] if self._clients is not None else [])
+        stats = [os.stat(path) for path in files]
         return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
 
 

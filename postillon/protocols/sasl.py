@@ -7,6 +7,7 @@ Challenges and responses here are raw; a protocol's own clothes (base64 lines, `
 from __future__ import annotations
 
 import binascii
+import re
 import stringprep
 import unicodedata
 from collections.abc import Collection
@@ -16,6 +17,8 @@ from typing import Protocol
 SCRAM_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-1")
 PLUS_MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS")
 PASSWORD_MECHANISMS = ("PLAIN", "LOGIN")
+TOKEN_MECHANISMS = ("OAUTHBEARER", "XOAUTH2")
+EXTERNAL = "EXTERNAL"
 
 BINDING_KINDS = ("tls-exporter", "tls-unique", "tls-server-end-point")
 """Channel binding types that a client may name (RFC 9266, RFC 5929)."""
@@ -24,6 +27,7 @@ MAX_MESSAGE = 8192
 """Octets of one challenge or response; every mechanism here needs far fewer."""
 MAX_NAME = 512
 MAX_PASSWORD = 1024
+MAX_TOKEN = 6144
 
 USERNAME_PROMPT, PASSWORD_PROMPT = b"Username:", b"Password:"
 """What LOGIN asks (draft-murchison-sasl-login §2)."""
@@ -133,6 +137,62 @@ def parse_login(name: bytes, password: bytes) -> Claim:
     if b"\0" in name or b"\0" in password:
         raise SaslError("text has a character that is not allowed")
     return Claim(_text(name, "name", MAX_NAME), _text(password, "password", MAX_PASSWORD))
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """A token, and whose it is said to be; the name is empty if that was not said."""
+
+    name: str
+    token: str
+
+    def __repr__(self) -> str:  # the token must not reach a log
+        return f"Bearer({self.name!r})"
+
+
+_TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
+
+
+def parse_oauthbearer(message: bytes) -> Bearer:
+    """RFC 7628 §3.1: `n,a=user,` and key=value pairs, each behind a `^A`, with two at the end. Raises SaslError."""
+    header, *pairs = _pairs(message)
+    flag, _, rest = header.partition(b",")
+    authorise_as, comma, nothing = rest.partition(b",")
+    if flag not in (b"n", b"y") or not comma or nothing or (authorise_as and not authorise_as.startswith(b"a=")):
+        raise SaslError("the GS2 header is broken")
+    # RFC 5801 §4: in the name `,` and `=` are written `=2C` and `=3D`.
+    name = authorise_as.removeprefix(b"a=").replace(b"=2C", b",").replace(b"=3D", b"=")
+    return _bearer(name, pairs)
+
+
+def parse_xoauth2(message: bytes) -> Bearer:
+    """Google's older form: `user=name`, `auth=Bearer token`. Raises SaslError."""
+    first, *pairs = _pairs(message)
+    if not first.startswith(b"user="):
+        raise SaslError("user= is missing")
+    return _bearer(first.removeprefix(b"user="), pairs)
+
+
+def _pairs(message: bytes) -> list[bytes]:
+    if len(message) > MAX_MESSAGE:
+        raise SaslError("response is too long")
+    if not message.endswith(b"\1\1"):
+        raise SaslError("the end of the response is missing")
+    return message[:-2].split(b"\1")
+
+
+def _bearer(name: bytes, pairs: list[bytes]) -> Bearer:
+    found = [pair.removeprefix(b"auth=") for pair in pairs if pair.startswith(b"auth=")]
+    scheme, _, token = found[0].partition(b" ") if len(found) == 1 else (b"", b"", b"")
+    token = token.strip(b" ")
+    if scheme.lower() != b"bearer" or len(token) > MAX_TOKEN or not _TOKEN.fullmatch(token):
+        raise SaslError("there is no bearer token")
+    return Bearer(_text(name, "name", MAX_NAME) if name else "", token.decode("ascii"))
+
+
+def parse_external(message: bytes) -> str:
+    """RFC 4422 Appendix A: the identity to act as, mostly empty. Raises SaslError."""
+    return _text(message, "identity", MAX_NAME) if message else ""
 
 
 class ClientExchange(Protocol):

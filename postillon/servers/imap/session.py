@@ -218,7 +218,13 @@ class Session:
         """SASL mechanisms that may be used now."""
         loopback = self.stream.peer == "unix" or ipaddress.ip_address(self.stream.peer).is_loopback
         plaintext = self.server.settings.plaintext_on_loopback and loopback
-        return mechanisms(self.client, plaintext, has_binding(self.stream.channel_binding))
+        return mechanisms(
+            self.client,
+            plaintext,
+            has_binding(self.stream.channel_binding),
+            tokens=self.server.directory.tokens is not None,
+            certified=bool(self.stream.verified_addresses()),
+        )
 
     def capabilities(self) -> bytes:
         """The words, without `CAPABILITY`."""

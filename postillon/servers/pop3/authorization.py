@@ -28,7 +28,8 @@ def offered(session: Session) -> tuple[str, ...]:
     """Mechanisms that may be used now; none on a connection that must be encrypted first."""
     settings = session.server.settings
     in_clear = settings.plaintext_on_loopback and ipaddress.ip_address(session.stream.peer).is_loopback
-    return mechanisms(session.client, in_clear, has_binding(session.stream.channel_binding))
+    tokens = session.server.directory.tokens is not None
+    return mechanisms(session.client, in_clear, has_binding(session.stream.channel_binding), tokens=tokens)
 
 
 async def capa(session: Session, command: Command) -> None:

@@ -108,7 +108,13 @@ class SubmissionSession(Session):
         return self.settings.plaintext_login_allowed and _is_loopback(self.stream.peer)
 
     def mechanisms(self) -> tuple[str, ...]:
-        return mechanisms(self.client, self._may_login_in_clear, has_binding(self.stream.channel_binding))
+        return mechanisms(
+            self.client,
+            self._may_login_in_clear,
+            has_binding(self.stream.channel_binding),
+            tokens=self.server.directory.tokens is not None,
+            certified=bool(self.stream.verified_addresses()),
+        )
 
     def counts(self, reply: Reply) -> bool:
         return reply.kind == 5 and self.client.account is None
@@ -156,7 +162,13 @@ class SubmissionSession(Session):
         self._auth_error = None
         try:
             account = await login(
-                self.server.directory, event.mechanism, event.initial, self._ask, self.client, self.stream.channel_binding
+                self.server.directory,
+                event.mechanism,
+                event.initial,
+                self._ask,
+                self.client,
+                self.stream.channel_binding,
+                self.stream.verified_addresses(),
             )
         except Refusal as refusal:
             self.engine.auth_over(False)

@@ -142,6 +142,8 @@ class OneAccount:
             raise AuthenticationFailed("Authentication failed", detail=f"wrong password of {name}")
         return self.alice
 
+    tokens = None
+
     async def scram_keys(self, name: str, mechanism: str) -> tuple[ScramKeys, Account | None]:
         return make_keys(mechanism, self.password, b"salt", 4096), self.alice if name == "alice@example.org" else None
 

@@ -41,6 +41,7 @@ async def authenticate(session: Session, command: Command, request: Authenticate
             ask,
             session.client,
             session.stream.channel_binding,
+            session.stream.verified_addresses(),
         )
     except AuthenticationFailed:
         _count_failure(session)
