@@ -134,4 +134,5 @@ def _capabilities(imap: imaplib.IMAP4) -> set[str]:
 
 def _extensions(smtp: smtplib.SMTP) -> set[str]:
     _, reply = smtp.ehlo()
-    return {word for line in reply.decode().splitlines()[1:] for word in line.split()}
+    words = {word for line in reply.decode().splitlines()[1:] for word in line.split()}
+    return {word for word in words if not (word.endswith("Z") and word.startswith("20"))}  # the latest moment of FUTURERELEASE

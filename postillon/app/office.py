@@ -143,6 +143,8 @@ def compose(spec: Spec, data: Opened) -> Office:
         remote_allowed=config.development is None or bool(config.dns.servers),
         routed_domains=frozenset({*config.sending.routes, *config.relay_domains}),
         queue_lifetime_s=config.sending.lifetime,
+        longest_hold_s=config.sending.longest_hold,
+        no_soliciting=frozenset(keyword.lower() for keyword in config.protection.no_soliciting),
     )
     keys = DkimKeys(data.layout.dkim)
     signer = Signer(keys.signing)

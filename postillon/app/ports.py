@@ -13,6 +13,7 @@ from ..net.listener import Refuse
 from ..net.networks import Networks
 from ..net.proxied import Proxies
 from ..net.tls import ServerTls
+from ..protocols.smtp.offers import Offers
 from ..protocols.smtp.server import SmtpLimits
 from ..servers.imap.urlauth import UrlAuthority
 from ..servers.smtp.lmtp import LmtpServer
@@ -68,6 +69,7 @@ def smtp_ports(config: Config, data: Opened, paths: MailPaths, tls: ServerTls) -
         limits=SmtpLimits(size=config.limits.message_size),
         xclient=Networks(trusted.xclient),
         etrn=Networks(trusted.etrn),
+        offers=Offers(deliver_by=True, priority=True, no_soliciting=config.protection.no_soliciting),
     )
     common: dict[str, Any] = {
         "spool": data.store.spool,
@@ -89,7 +91,12 @@ def smtp_ports(config: Config, data: Opened, paths: MailPaths, tls: ServerTls) -
         path=paths.submission.path,
         directory=data.directory,
         bus=data.bus,
-        settings=replace(smtp, etrn=Networks(), plaintext_login_allowed=config.development is not None),
+        settings=replace(
+            smtp,
+            etrn=Networks(),
+            offers=replace(smtp.offers, hold_s=config.sending.longest_hold),
+            plaintext_login_allowed=config.development is not None,
+        ),
         urls=UrlAuthority(data.store, data.directory, data.clock, config.hostname),
         bans=data.bans,
         **common,

@@ -284,7 +284,7 @@ def _senseless_times(config: Config) -> Iterator[Found]:
     tables: list[tuple[tuple[str, ...], Sending | Destination]] = [(("sending",), sending)]
     tables += [(("sending", "destinations", name), table) for name, table in sending.destinations.items()]
     for where, table in tables:
-        for name, least in (("first_wait", 1), ("longest_wait", 1), ("delay_report", 0), ("lifetime", 1)):
+        for name, least in (("first_wait", 1), ("longest_wait", 1), ("delay_report", 0), ("lifetime", 1), ("longest_hold", 0)):
             value = getattr(table, name, None)
             if value is not None and not least <= value <= 366 * 86400:
                 yield (*where, name), f"`{'.'.join((*where, name))}`: {value} is no sensible number of seconds"

@@ -196,6 +196,8 @@ class Sending:
     """When a sender hears, once, that a message has not arrived yet; 0: never."""
     lifetime: int = 5 * 86400
     """When a message is given up and returned."""
+    longest_hold: int = 30 * 86400
+    """How long a mail program may have a message held back before it is sent; 0: not at all."""
     srs: bool = True
     """Rewrite the sender of what an alias hands on to another server, so that SPF holds there."""
 
@@ -300,6 +302,8 @@ class Protection:
     """Make suspicious strangers come back before their mail is taken."""
     greylist_wait: int = 60
     """Seconds after which they may."""
+    no_soliciting: tuple[str, ...] = ()
+    """Keywords (`net.example:ADV`) of mail that its sender marks as a solicitation and that is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ..model.queue import Outcome, QueueEntry, QueueState
 from ..model.queue import OutcomeKind as Kind
 from ..seams import Clock, Directory, FindKind
 from ..storage.store import Rope, Store
+from . import wishes
 from .bounce import FILED, About, Reporter, wants_success
 from .plan import Fate, Fates
 from .rules import NO_ORDERS, Orders, verp
@@ -45,6 +46,10 @@ class FlowSettings:
     """False: foreign recipients are refused in the dialogue (a developer's server without DNS and routes)."""
     routed_domains: frozenset[str] = frozenset()
     """Foreign domains that have a fixed next hop: always allowed."""
+    longest_hold_s: int = 30 * 86400
+    """How long a submission may be held back at its sender's wish."""
+    no_soliciting: frozenset[str] = frozenset()
+    """Keywords of solicitations that are refused, in lower case."""
 
     def may_send_to(self, domain: str) -> bool:
         return self.remote_allowed or domain in self.routed_domains
@@ -106,6 +111,8 @@ class Deliverer:
             accepted, fates = await self._with_copies(orders, accepted, fates)
             held = _held(orders, accepted, fates)
             fates = replace(fates, accounts={**fates.accounts, **dict.fromkeys(held, Fate.QUEUE)})
+        if (envelope.hold_for or envelope.hold_until) and wishes.is_held(envelope, self._clock.now()):
+            fates = replace(fates, accounts=dict.fromkeys(fates.accounts, Fate.QUEUE))
         filing = [(account, fate) for account, fate in fates.accounts.items() if fate in _ROLES]
         later = [account for account, fate in fates.accounts.items() if fate is Fate.QUEUE]
         later += [account for account, _ in filing[self._settings.copies_at_once :]]
@@ -114,9 +121,9 @@ class Deliverer:
             for account, fate in filing[: self._settings.copies_at_once]
         ]
         queued = await self._remote(envelope, accepted, fates, copies, sender_account, orders)
-        wishes = {account: _wishes(one) for one in reversed(accepted) for account in one.accounts} if later else {}
+        wanted = {account: _wishes(one) for one in reversed(accepted) for account in one.accounts} if later else {}
         for why in dict.fromkeys(held.get(account, "") for account in later):
-            group = {account: wishes[account] for account in later if held.get(account, "") == why}
+            group = {account: wanted[account] for account in later if held.get(account, "") == why}
             queued.append(await self._local_later(envelope, group, copies, sender_account, why))
         return (*files, *queued)
 
@@ -205,11 +212,11 @@ class Deliverer:
             return envelope.sender  # too long to be rewritten: some will take it all the same
 
     async def _local_later(
-        self, envelope: Envelope, wishes: Mapping[AccountId, Recipient], copies: Copies, sender: AccountId | None, why: str
+        self, envelope: Envelope, wanted: Mapping[AccountId, Recipient], copies: Copies, sender: AccountId | None, why: str
     ) -> Enqueue:
-        names = [(await self._directory.account(account)).name for account in wishes]
+        names = [(await self._directory.account(account)).name for account in wanted]
         recipients = tuple(
-            _handed_on(recipient, Address.parse(name)) for name, recipient in zip(names, wishes.values(), strict=True)
+            _handed_on(recipient, Address.parse(name)) for name, recipient in zip(names, wanted.values(), strict=True)
         )
         return self._enqueue(envelope, recipients, (LOCAL,) * len(recipients), copies.filed, sender, why)
 
@@ -230,8 +237,8 @@ class Deliverer:
             destinations=destinations,
             recipe=octets.encode(),
             account=account,
-            due=now,
-            expires=now + self._settings.queue_lifetime_s,
+            due=wishes.due(envelope, now),
+            expires=wishes.expires(envelope, now, self._settings.queue_lifetime_s),
             state=QueueState.HELD if why else QueueState.WAITING,
             answer=why,
         )

@@ -20,6 +20,7 @@ from ..relay.replies import Cause, advised_wait, cause_of
 from ..relay.smarthost import VIA
 from ..seams import Clock, Transport
 from ..storage.store import Rope, Store
+from . import wishes
 from .bounce import Reporter, wants_delay
 from .deliver import LOCAL
 from .retry import RetrySchedule, is_late, next_try, try_to_report, usual_wait
@@ -165,7 +166,11 @@ class Outbound:
         try:
             if entries[0].destination == LOCAL:
                 return [await self._deliver_local(entry) for entry in entries]
+            now = self._clock.now()
+            if (late := wishes.too_late(entries[0], now)) is not None:
+                return [late] * len(entries)
             envelope = replace(entries[0].envelope, recipients=tuple(entry.recipient for entry in entries))
+            envelope = wishes.handed_on(envelope, entries[0].made_at, now)
             way = (entries[0].destination,) if entries[0].destination.startswith(VIA) else ()
             found = await self._transport.attempt(envelope, self._message(entries[0]), *way)
             return [found[i] for i in range(len(entries))]
@@ -220,7 +225,7 @@ class Outbound:
         return is_waiting and wants_delay(entry) and is_late(entry.made_at, now, self._schedule_of(entry))
 
     def _schedule_of(self, entry: QueueEntry) -> RetrySchedule:
-        return self.schedule_of(entry.recipient.address.domain)
+        return wishes.schedule_of(entry, self.schedule_of(entry.recipient.address.domain))
 
     def schedule_of(self, domain: str) -> RetrySchedule:
         """The times for mail to *domain*."""

@@ -20,7 +20,7 @@ from ..model.plan import Plan, Receipt
 from ..model.verdict import Edits
 from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
-from . import accept, records
+from . import accept, records, wishes
 from .bounce import About
 from .complaints import Complaints
 from .deliver import Copies, Deliverer, FlowSettings
@@ -138,6 +138,7 @@ class Receiver:
         started = time.monotonic()
         header = accept.header_octets(incoming.body)
         accept.check_hops(header)
+        wishes.check_solicitation(header, self._settings.no_soliciting)
         judged = await self._judge.judge(incoming, header) if self._judge else UNJUDGED
         if self._counter is not None:
             self._counter.note(incoming, judged, header)
@@ -156,6 +157,7 @@ class Receiver:
         started = time.monotonic()
         header = accept.header_octets(incoming.body)
         accept.check_hops(header)
+        wishes.check_solicitation(header, self._settings.no_soliciting)
         judged = await self._judge.judge(incoming, header) if self._judge else UNJUDGED
         refusals = [_refusal(one, judged) for one in incoming.accepted]
         key = accept.accept_key(incoming.client.address, incoming.envelope, incoming.body)

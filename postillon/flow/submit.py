@@ -19,7 +19,7 @@ from ..model.plan import Plan, Receipt
 from ..seams import Clock, Directory, FindKind
 from ..storage.ids import IdSource
 from ..storage.store import Store
-from . import accept, records
+from . import accept, records, wishes
 from .allowance import Allowance
 from .complete import Completed, complete
 from .deliver import Copies, Deliverer, FlowSettings
@@ -62,6 +62,7 @@ class Submitter:
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """At MAIL: the null sender or an address of the account. Raises NotPermitted, SendingLimitReached."""
+        wishes.check_hold(envelope, self._settings.longest_hold_s, self._clock.now())
         await self._store.check_space(envelope.size or 0)
         if self._allowance is not None:
             await self._allowance.check(_account(client))
@@ -103,7 +104,7 @@ class Submitter:
                 return discarded(incoming)
         orders = self._orders(incoming, edited.header)
         edited = replace(edited, header=orders.header(edited.header))
-        envelope = orders.envelope(accept.with_tls_wish(incoming.envelope, edited.header))
+        envelope = orders.envelope(wishes.ranked(accept.with_tls_wish(incoming.envelope, edited.header), edited.header))
         fates = filed_everywhere(incoming.accepted)
         # What stands in the blob from the body on is the message's; its header is ours, written out in the rope.
         completed = Octets.of(edited.header, (edited.body_start, incoming.body.size))

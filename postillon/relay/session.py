@@ -134,6 +134,9 @@ class Session:
             refusal = failed("5.3.4", text, remote=self._remote, code=552)  # RFC 1870 §6.1
         elif envelope.require_tls and not (self._talk.is_encrypted and self.hop.tls.is_verified and offered.requiretls):
             refusal = failed("5.7.30", "it does not support REQUIRETLS", remote=self._remote)  # RFC 8689 §5
+        elif _is_too_short(envelope, offered):
+            text = "it does not promise to deliver within the time that the sender gave"
+            refusal = failed("5.3.3", text, remote=self._remote)  # RFC 2852 §4.1.4
         elif envelope.body == "BINARYMIME" and not offered.binary:
             refusal = failed("5.6.3", "the message is binary, it takes none", remote=self._remote)  # RFC 3030 §3
         elif not offered.eightbit and not await _is_seven_bit(source, first):
@@ -298,6 +301,12 @@ def _no(reply: Reply, remote: str) -> Outcome:
     """A reply that is not a yes: 2yz and 3yz where they mean nothing are confusion, so not final."""
     outcome = of_reply(reply, remote)
     return outcome if outcome.kind is not OutcomeKind.DELIVERED else replace(outcome, kind=OutcomeKind.DEFERRED, status="4.5.0")
+
+
+def _is_too_short(envelope: Envelope, offered: smtp.Extensions) -> bool:
+    """Must it be returned, because the server does not know DELIVERBY or wants more time than there is?"""
+    by = envelope.deliver_by
+    return by is not None and by.returns and (not offered.deliver_by or by.seconds < offered.deliver_by_least)
 
 
 async def _is_seven_bit(source: Source, first: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -100,8 +101,15 @@ async def test_the_senders_time_and_rank_are_handed_on_where_they_are_known(sink
     await one(server, env=wishes)
     assert server.received[0].mail == b"MAIL FROM:<alice@here.test> BY=120;RT MT-PRIORITY=-3 SOLICIT=net.example:adv"
     server = await sink(extensions=("PIPELINING",))
-    await one(server, env=wishes)
+    await one(server, env=replace(wishes, deliver_by=DeliverBy(120, False)))
     assert server.received[0].mail == b"MAIL FROM:<alice@here.test>"
+
+
+@pytest.mark.parametrize(("offer", "kind"), [("DELIVERBY 121", FAILED), ("HELP", FAILED), ("DELIVERBY", DELIVERED)])
+async def test_what_must_be_in_time_goes_to_those_who_promise_it(sink: Start, offer: str, kind: object):  # noqa: F811
+    server = await sink(extensions=("PIPELINING", offer))
+    (outcome,) = await one(server, env=envelope(deliver_by=DeliverBy(120, True)))
+    assert outcome.kind is kind and outcome.status == ("5.3.3" if kind is FAILED else "2.0.0")
 
 
 # --- LMTP -------------------------------------------------------------------------------------------------------------

@@ -69,6 +69,10 @@ class Offers:
             found += [f"XCLIENT {' '.join(XCLIENT)}", f"XFORWARD {' '.join(XFORWARD)}"]
         return found
 
+    def welcomes(self, solicit: tuple[str, ...]) -> bool:
+        """Whether a message with these keywords, in lower case, may come in."""
+        return not {keyword.lower() for keyword in self.no_soliciting} & set(solicit)
+
     def parameters(self) -> Mapping[str, Callable[[str | None], dict[str, object]]]:
         """Readers of the parameters of MAIL that may be given."""
         names = ["BY"] * self.deliver_by + ["MT-PRIORITY"] * self.priority + ["HOLDFOR", "HOLDUNTIL"] * bool(self.hold_s)

@@ -64,6 +64,7 @@ class LmtpSession(Session):
     """A connection of a mail server in front of us."""
 
     server: LmtpServer
+    may_raise_priority = True
 
     def new_engine(self) -> ServerEngine:
         return ServerEngine(

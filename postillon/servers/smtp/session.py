@@ -176,6 +176,8 @@ class SmtpServer:
 
 OK = Reply(250, "Ok", "2.0.0")
 SENDER_OK = Reply(250, "Sender ok", "2.1.0")
+PRIORITY_CHANGED = Reply(250, "Sender ok; 0 is the new priority", "2.3.6")  # RFC 6710 §4.1
+NO_SOLICITING = Reply(550, "Solicitations of that kind are not taken here", "5.7.1")  # RFC 3865 §2.5
 RECIPIENT_OK = Reply(250, "Recipient ok", "2.1.5")
 GO_ON = Reply(354, "End data with <CR><LF>.<CR><LF>")
 BYE = Reply(221, "Bye", "2.0.0")
@@ -238,6 +240,9 @@ class Session(Conversation):
         """Where the message under way came from before, as XFORWARD told."""
         self._unheard: list[Incoming] = []
         self._is_over = False
+
+    may_raise_priority = False
+    """Whether a priority above 0 is granted (RFC 6710 §5): not to strangers."""
 
     # What a kind of session decides
 
@@ -384,7 +389,11 @@ class Session(Conversation):
         refused = self.check_sender()
         if refused is not None:
             return self.answer(refused, is_error=True)
-        envelope = event.envelope
+        envelope, yes = event.envelope, SENDER_OK
+        if envelope.solicit and not self.settings.offers.welcomes(envelope.solicit):
+            return self.answer(NO_SOLICITING)
+        if envelope.priority > 0 and not self.may_raise_priority:
+            envelope, yes = replace(envelope, priority=0), PRIORITY_CHANGED
         granted = await self.grant(
             self.server.path.sender(self.client, envelope), "MAIL", by=envelope.sender, sender=envelope.sender or "<>"
         )
@@ -394,7 +403,7 @@ class Session(Conversation):
         self.transaction = Transaction(envelope)
         self.patience.transaction_begun(self.now())
         self.engine.accepted(event)
-        self.say(SENDER_OK)
+        self.say(yes)
 
     async def _rcpt(self, event: Rcpt) -> None:
         transaction, recipient = self.current, event.recipient

@@ -74,6 +74,7 @@ class SubmissionSession(Session):
     """A connection that may log in, and must before it sends."""
 
     server: SubmissionServer
+    may_raise_priority = True
 
     def __init__(self, server: SubmissionServer, stream: Stream) -> None:
         super().__init__(server, stream)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ...model.address import Address
-from ...model.envelope import Envelope, Notify, Recipient
+from ...model.envelope import DeliverBy, Envelope, Notify, Recipient
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -17,7 +17,11 @@ def encode_envelope(envelope: Envelope) -> bytes:
     """All but the recipients, which have rows of their own."""
     sender = None if envelope.sender is None else [envelope.sender.local, envelope.sender.domain]
     properties = [envelope.body, envelope.smtputf8, envelope.size, envelope.ret, envelope.envid, envelope.require_tls]
-    return _encode([sender, *properties, envelope.tls_optional])
+    by = envelope.deliver_by
+    if by is None and not envelope.priority and not envelope.solicit:
+        return _encode([sender, *properties, envelope.tls_optional])
+    rare = [by and [by.seconds, by.returns, by.traces], envelope.priority, envelope.solicit]
+    return _encode([sender, *properties, envelope.tls_optional, rare])
 
 
 def encode_recipient(recipient: Recipient) -> bytes:
@@ -32,6 +36,7 @@ def decode_recipient(data: bytes) -> Recipient:
 
 def decode_envelope(data: bytes, *recipients: Recipient) -> Envelope:
     sender, body, smtputf8, size, ret, envid, require_tls, *later = _decode(data)
+    by, priority, solicit = later[1] if len(later) > 1 else (None, 0, ())
     return Envelope(
         sender=None if sender is None else Address(*sender),
         recipients=recipients,
@@ -42,6 +47,9 @@ def decode_envelope(data: bytes, *recipients: Recipient) -> Envelope:
         envid=envid,
         require_tls=require_tls,
         tls_optional=bool(later and later[0]),
+        deliver_by=None if by is None else DeliverBy(*by),
+        priority=priority,
+        solicit=tuple(solicit),
     )
 
 

@@ -1,6 +1,6 @@
 """Reads and plays the dialogues of `tests/dialogues/smtp`, written to be compared with the RFCs.
 
-# text: a comment           ! word value: a setting (submission, lmtp, trusted, size, recipients)
+# text: a comment           ! word value: a setting (submission, lmtp, trusted, wishes, binary, size, recipients)
 C: text                     a line that the client sends (CR LF is added); lines in a row are sent as one segment
 C> text                     octets as they are, with Python's escapes
 S: pattern                  a line of the server; `*` stands for anything
@@ -66,7 +66,9 @@ class Dialogue:
     @property
     def offers(self) -> Offers:
         is_trusted = "trusted" in self.settings
-        return Offers(xclient=is_trusted, etrn=is_trusted)
+        if "wishes" in self.settings:
+            return Offers(hold_s=86400, deliver_by=True, priority=True, no_soliciting=("net.example:ADV",))
+        return Offers(xclient=is_trusted, etrn=is_trusted, binary="binary" in self.settings)
 
 
 def octets(text: str) -> bytes:
@@ -161,7 +163,7 @@ class ToySession:
     def _ehlo(self, event: Ehlo) -> Reply:
         if not event.esmtp:
             return Reply(250, self.hostname)
-        return Reply(250, (self.hostname, *self.engine.extensions()))
+        return Reply(250, (self.hostname, *self.engine.extensions((), 1_700_000_000)))
 
     def _mail(self, event: Mail) -> Reply:
         self._envelope = [str(event.envelope.sender or "")]

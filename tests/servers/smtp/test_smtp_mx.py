@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from postillon.model.address import Address
 from postillon.model.envelope import Notify
 from postillon.net.networks import LOOPBACK, Networks
 from postillon.net.tls import ServerTls, client_context
+from postillon.protocols.smtp.offers import Offers
 from postillon.protocols.smtp.server import SmtpLimits
 from postillon.servers.smtp.patience import Patience, PatienceSettings
 from postillon.servers.smtp.session import SmtpSettings, reply_to
@@ -39,7 +41,13 @@ async def test_dialogue(dialogue: Dialogue, tls: ServerTls) -> None:
     patience = PatienceSettings(slow_down_s=0)
     trusted = Networks(LOOPBACK if "trusted" in dialogue.settings else ())
     settings = SmtpSettings(
-        HOSTNAME, limits=dialogue.limits, patience=patience, plaintext_login_allowed=True, xclient=trusted, etrn=trusted
+        HOSTNAME,
+        limits=dialogue.limits,
+        patience=patience,
+        plaintext_login_allowed=True,
+        offers=replace(dialogue.offers, xclient=False, etrn=False),
+        xclient=trusted,
+        etrn=trusted,
     )
     if "lmtp" in dialogue.settings:
         serving = lmtp(tls, settings)
@@ -447,3 +455,18 @@ def test_patience_with_a_message() -> None:
     assert patience.wait(5000, False) == 300 and patience.wait(5100, False) == 200
     patience.answered()
     assert patience.wait(5200, False) == 300
+
+
+async def test_strangers_get_no_priority_and_their_solicitations_no_welcome() -> None:
+    offers = Offers(priority=True, no_soliciting=("net.example:ADV",))
+    async with mx(settings=SmtpSettings(HOSTNAME, offers=offers)) as house:
+        peer = await house.visit()
+        await peer.ask("EHLO client.example")
+        assert (await peer.ask("MAIL FROM:<a@client.example> SOLICIT=org.example:x,NET.example:adv")).startswith("550 5.7.1")
+        assert await peer.ask("MAIL FROM:<a@client.example> MT-PRIORITY=3") == "250 2.3.6 Sender ok; 0 is the new priority"
+        await peer.ask("RCPT TO:<b@example.org>")
+        assert house.office.asked[0][1].priority == 0
+        await peer.ask("RSET")
+        assert await peer.ask("MAIL FROM:<a@client.example> MT-PRIORITY=-3") == "250 2.1.0 Sender ok"
+        await peer.ask("RCPT TO:<b@example.org>")
+        assert house.office.asked[1][1].priority == -3
