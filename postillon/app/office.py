@@ -190,7 +190,7 @@ def compose(spec: Spec, data: Opened) -> Office:
         return data.store.prune_records(config.records.keep_days * 86400)
 
     steps = [data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune]
-    steps += [reports.heard.prune, tls_reports.prune]
+    steps += [reports.heard.prune, tls_reports.prune, transport.prune]
     if spec.slot == 0:  # one for all workers
         steps.append(Sweep(data.store, FileBlobs(data.layout.blobs), data.layout.blobs, data.clock).step)
     janitor = Janitor(tuple(steps))

@@ -28,6 +28,8 @@ REFRESH_S = 86_400
 """A policy is fetched again after so long although its id is the same (RFC 8461 §3.3)."""
 RETRY_S = 300
 """After a fetch that failed nobody asks again for so long."""
+PREFIX = "mta-sts:"
+PRUNED_AT_ONCE = 200
 KEPT = 2000
 """Policies in memory; the others are read again from the store."""
 
@@ -119,6 +121,13 @@ class Memory(Protocol):
 
     async def setting(self, name: str) -> bytes | None: ...
     async def set_setting(self, name: str, value: bytes) -> None: ...
+    async def settings_after(self, name: str, limit: int) -> list[tuple[str, bytes]]:
+        """The next *limit* ones by name past *name*."""
+        ...
+
+    async def remove_setting(self, name: str, value: bytes) -> None:
+        """Unless it has another value by now."""
+        ...
 
 
 Fetch = Callable[[str], Awaitable[bytes]]
@@ -139,6 +148,8 @@ class StsPolicies:
         self._clock = clock
         self._known: OrderedDict[str, Known | None] = OrderedDict()
         self._flights: dict[str, asyncio.Task[Known | None]] = {}
+        self._pruned = ""
+        """How far `prune` has come."""
         self._failed: OrderedDict[str, int] = OrderedDict()
         """When a fetch failed last."""
 
@@ -152,6 +163,19 @@ class StsPolicies:
         if known is None or known.policy.mode == "none":
             return None
         return known.policy
+
+    async def prune(self) -> int:
+        """A step of the janitor's: look at the next policies that are remembered, and forget those that are over; how many."""
+        after = self._pruned or PREFIX
+        found = [one for one in await self._memory.settings_after(after, PRUNED_AT_ONCE) if one[0].startswith(PREFIX)]
+        self._pruned = found[-1][0] if len(found) == PRUNED_AT_ONCE else ""
+        now, removed = self._clock.now(), 0
+        for name, value in found:
+            if _is_over(value, now):
+                await self._memory.remove_setting(name, value)
+                self._known.pop(name.removeprefix(PREFIX), None)
+                removed += 1
+        return removed
 
     def _is_to_fetch(self, known: Known | None, new_id: str, domain: str) -> bool:
         now = self._clock.now()
@@ -209,7 +233,14 @@ def _result(error: Exception) -> str:
 
 
 def _setting(domain: str) -> str:
-    return f"mta-sts:{domain}"
+    return f"{PREFIX}{domain}"
+
+
+def _is_over(value: bytes, now: int) -> bool:
+    try:
+        return Known.decode(value).expires() <= now
+    except (ValueError, KeyError, TypeError):
+        return True
 
 
 class PolicyFetcher:

@@ -56,6 +56,10 @@ class RelayTransport:
         self._rules = rules or TlsRules()
         self._pool = Pool(self._connect, idle_s=settings.idle_s, messages=settings.messages_per_connection)
 
+    async def prune(self) -> int:
+        """A step of the janitor's: forget policies that are over; how many."""
+        return await self._rules.policies.prune() if self._rules.policies is not None else 0
+
     def prober(self) -> Prober:
         """Who finds out, without sending, how we would deliver."""
         return Prober(self._settings, self._resolver, self._contexts, self._is_self, self._routes, self._rules)

@@ -90,6 +90,13 @@ class Memory:
     async def set_setting(self, name: str, value: bytes) -> None:
         self.kept[name] = value
 
+    async def settings_after(self, name: str, limit: int) -> list[tuple[str, bytes]]:
+        return sorted(item for item in self.kept.items() if item[0] > name)[:limit]
+
+    async def remove_setting(self, name: str, value: bytes) -> None:
+        if self.kept.get(name) == value:
+            del self.kept[name]
+
 
 @dataclass
 class House:
@@ -123,6 +130,24 @@ async def test_a_policy_is_fetched_once_and_survives_us():
     assert house.fetched == 1
     assert (await house.policies().of("there.test")) == found[0]
     assert house.fetched == 1
+
+
+async def test_policies_that_are_over_are_forgotten_in_steps(monkeypatch: pytest.MonkeyPatch):
+    house = House()
+    house.memory.kept |= {"a secret": b"1", "zebra": b"2", "mta-sts:broken.test": b"{"}
+    policies = house.policies()
+    for number in range(5):
+        house.table[f"_mta-sts.{number}.test"] = {"txt": ["v=STSv1; id=1"]}
+        await policies.of(f"{number}.test")
+    assert await policies.prune() == 1, "what cannot be read"
+    house.clock.at += 86399
+    assert await policies.prune() == 0
+    house.clock.at += 1
+    monkeypatch.setattr("postillon.relay.mta_sts.PRUNED_AT_ONCE", 2)
+    assert [await policies.prune() for _ in range(4)] == [2, 2, 1, 0]
+    assert set(house.memory.kept) == {"a secret", "zebra"}
+    house.text = None
+    assert await policies.of("1.test") is None
 
 
 async def test_without_a_record_nothing_is_fetched():

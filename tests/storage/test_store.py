@@ -505,6 +505,15 @@ async def test_a_work_that_does_not_declare_its_account_is_refused(office: Offic
         await office.database.write(lambda tx: tx.modseq(office.alice))
 
 
+async def test_settings_are_walked_and_removed_unless_they_changed(office: Office):
+    for name in ("b", "a", "c"):
+        await office.store.set_setting(f"walk:{name}", name.encode())
+    assert await office.store.settings_after("walk:", 2) == [("walk:a", b"a"), ("walk:b", b"b")]
+    await office.store.remove_setting("walk:a", b"another")
+    await office.store.remove_setting("walk:b", b"b")
+    assert [name for name, _ in await office.store.settings_after("walk:", 9)] == ["walk:a", "walk:c"]
+
+
 async def test_settings_are_kept(office: Office):
     assert await office.store.setting("secret") is None
     await office.store.set_setting("secret", b"\0\1")

@@ -1091,6 +1091,17 @@ class Store:
         """*value*: anything of msgpack; None removes it."""
         await self.database.write(lambda tx: settings.put(tx, account, name, value))
 
+    async def settings_after(self, name: str, limit: int) -> list[tuple[str, bytes]]:
+        """The next *limit* settings by name past *name*."""
+        sql = "SELECT name, value FROM setting WHERE name > ? ORDER BY name LIMIT ?"
+        rows = await self.database.read(lambda tx: tx.all(sql, name.encode(), limit))
+        return [(bytes(row[0]).decode("utf-8", "replace"), bytes(row[1])) for row in rows]
+
+    async def remove_setting(self, name: str, value: bytes) -> None:
+        """Remove it unless it has another value by now."""
+        sql = "DELETE FROM setting WHERE name = ? AND value = ?"
+        await self.database.write(lambda tx: tx.run(sql, name.encode(), value))
+
     async def set_setting(self, name: str, value: bytes) -> None:
         sql = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
         await self.database.write(lambda tx: tx.run(sql, name.encode(), value))
