@@ -49,7 +49,7 @@ def test_the_configuration_examples_are_read(tmp_path: Path):
         file = tmp_path / f"{number}.toml"
         head = "" if example.startswith("hostname") else 'hostname = "mail.example.org"\ndata = "/var/lib/postillon"\n'
         file.write_text(head + example, encoding="utf-8")
-        done = tool("-m", "postillon", "check", "--no-database", "--config", str(file))
+        done = tool("-m", "postillon", "check", "--no-database", "--no-dns", "--config", str(file))
         assert str(file) not in done.stdout.replace(f"{file}: fine", ""), done.stdout
 
 

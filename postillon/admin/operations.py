@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import os
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..app.data import Layout
-from ..app.dkim import DkimKey, DkimKeys, record_text
 from ..message.header import header_end
 from ..model.account import Account
 from ..model.address import AddressError, parse_domain
@@ -24,6 +20,8 @@ from ..relay.smarthost import via
 from ..seams import QUEUE_TOPIC
 from ..storage.db.check import quick_check
 from ..storage.store import Chosen
+from . import dkim as dkim
+from . import dns as dns
 from . import imap as imap
 from . import judging as judging
 from . import probing as probing
@@ -348,58 +346,6 @@ async def trace(tools: Tools, name: str, since: int = 0, until: int = 0, limit: 
     last = until or tools.clock.now() + 60
     earliest = last - MAX_DAYS * 86400
     return await traces.trace(tools.directory, tools.store, name, max(since, earliest), last, limit)
-
-
-# --- DKIM keys ----------------------------------------------------------------------------------------------------------
-
-
-def _key(key: DkimKey) -> dict[str, Any]:
-    """A key with the record that publishes it."""
-    return {
-        "domain": key.domain,
-        "selector": key.selector,
-        "algorithm": key.algorithm,
-        "state": key.state,
-        "name": f"{key.selector}._domainkey.{key.domain}",
-        "value": record_text(key.path),
-    }
-
-
-def _dkim(tools: Tools) -> DkimKeys:
-    return DkimKeys(Layout(Path(tools.data)).dkim)
-
-
-def _month(tools: Tools) -> str:
-    return time.strftime("%Y%m", time.gmtime(tools.clock.now()))
-
-
-@_operation("dkim.list")
-async def dkim_list(tools: Tools) -> list[dict[str, Any]]:
-    keys = _dkim(tools)
-    return [_key(key) for domain in keys.domains() for key in keys.of(domain)]
-
-
-@_operation("dkim.records")
-async def dkim_records(tools: Tools, domain: str) -> list[dict[str, Any]]:
-    return [_key(key) for key in _dkim(tools).of(domain)]
-
-
-@_operation("dkim.add")
-async def dkim_add(tools: Tools, domain: str) -> list[dict[str, Any]]:
-    if not await tools.directory.is_local_domain(domain):
-        raise NotFound(f"{domain} is no domain of this server; `postillon domain add` makes it one", status="5.1.2")
-    return [_key(key) for key in await asyncio.to_thread(_dkim(tools).add, domain, _month(tools))]
-
-
-@_operation("dkim.rotate")
-async def dkim_rotate(tools: Tools, domain: str) -> list[dict[str, Any]]:
-    return [_key(key) for key in await asyncio.to_thread(_dkim(tools).rotate, domain, _month(tools))]
-
-
-@_operation("dkim.retire")
-async def dkim_retire(tools: Tools, selector: str, domain: str = "") -> dict[str, Any]:
-    key = _dkim(tools).retire(selector, domain)
-    return {"domain": key.domain, "selector": key.selector, "name": f"{key.selector}._domainkey.{key.domain}"}
 
 
 # --- the server ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from ..flow.allowance import Allowance
 from ..flow.dmarc_heard import DmarcHeard
 from ..model.errors import Refusal
 from ..relay.probe import Prober
-from ..seams import Bus, Clock
+from ..seams import Bus, Clock, Resolver
 from ..storage.store import Store
 
 
@@ -32,6 +32,7 @@ class Tools:
     bans: Bans
     prober: Callable[[], Prober]
     """Who finds out how we would deliver."""
+    resolver: Resolver
     dmarc: DmarcHeard
     send_reports: Callable[[bool], Awaitable[int]] | None = None
     """With True also what was counted today; None when alone."""

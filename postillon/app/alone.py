@@ -33,8 +33,20 @@ async def alone(config: Config, operation: str, arguments: dict[str, Any]) -> An
         def prober() -> Prober:
             return make_transport(config, data, make_resolver(config)).prober()
 
-        heard = make_heard(data, make_resolver(config))
+        resolver = make_resolver(config)
+        heard = make_heard(data, resolver)
         tools = Tools(
-            data.directory, data.store, data.bus, data.clock, config.data, now, list, allowance, data.bans, prober, heard
+            data.directory,
+            data.store,
+            data.bus,
+            data.clock,
+            config.data,
+            now,
+            list,
+            allowance,
+            data.bans,
+            prober,
+            resolver,
+            heard,
         )
         return await perform(tools, operation, arguments)

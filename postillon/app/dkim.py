@@ -1,7 +1,8 @@
 """The DKIM keys in the data directory: `dkim/DOMAIN/SELECTOR.pem`, and which of them sign.
 
 A key is *waiting* (published, not used yet), *signing*, or *retired* (not used any more, still published for what is on its
-way). `state.json` beside the keys names those that do not sign. Workers notice changes by the directory's time.
+way). `state.json` beside the keys has each one's state and since when; a key that is not in it signs. Workers notice changes by
+the directory's time. Nothing here asks DNS: `dkim_rotation` does, before keys change their state.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ from ..model.errors import AlreadyExists, NotFound, Refusal
 log = Log("dkim")
 
 WAITING, SIGNING, RETIRED = "waiting", "signing", "retired"
+RETIRED_FOR_S = 7 * 86_400
+"""How long the record of a retired key stays published: so long mail that it signed may be on its way."""
 STATE = "state.json"
+Entry = dict[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,14 @@ class DkimKey:
     selector: str
     state: str
     path: Path
+    since: int = 0
+    """Epoch seconds; 0: not known."""
+    seen: int = 0
+    """When a waiting key was first seen in DNS; 0: not yet."""
+
+    @property
+    def record_name(self) -> str:
+        return f"{self.selector}._domainkey.{self.domain}"
 
     @property
     def algorithm(self) -> str:
@@ -129,7 +141,7 @@ class DkimKeys:
         directory = self._directory(domain)
         states = self._states(directory)
         paths = sorted(directory.glob("*.pem"), reverse=True)
-        return [DkimKey(directory.name, path.stem, states.get(path.stem, SIGNING), path) for path in paths]
+        return [DkimKey(directory.name, path.stem, *_state(states.get(path.stem), path)) for path in paths]
 
     def add(self, domain: str, month: str) -> list[DkimKey]:
         """A first pair, which signs at once. *month* (`202611`) becomes part of the selectors. Raises AlreadyExists."""
@@ -138,27 +150,38 @@ class DkimKeys:
         make_pair(self._directory(domain), month)
         return self.of(domain)
 
-    def rotate(self, domain: str, month: str) -> list[DkimKey]:
-        """The next step: a new pair that waits to be published, or, if one waits, it signs and the former is retired."""
+    def rotate(self, domain: str, month: str, now: int = 0) -> list[DkimKey]:
+        """The next step: a new pair that waits to be published, or, if one waits, it signs and the former is retired.
+
+        *now*: epoch seconds, to be remembered.
+        """
         keys = self.of(domain)
         if not keys:
             raise NotFound(f"{domain} has no keys; `postillon dkim add {domain}` makes them", status="5.1.2")
         directory = self._directory(domain)
-        states = {one.selector: one.state for one in keys}
-        if WAITING in states.values():
-            after = {WAITING: SIGNING, SIGNING: RETIRED, RETIRED: RETIRED}
-            states = {selector: after[state] for selector, state in states.items()}
+        states = {one.selector: _entry(one.state, one.since, one.seen) for one in keys}
+        if any(one.state == WAITING for one in keys):
+            after = {WAITING: SIGNING, SIGNING: RETIRED}
+            states |= {one.selector: _entry(after[one.state], now) for one in keys if one.state != RETIRED}
+            self._remember(directory, states)
         else:
             mark = next(month + letter for letter in ("", *string.ascii_lowercase) if f"r{month}{letter}" not in states)
             # The state first: a key without one signs.
-            self._remember(directory, states | {f"r{mark}": WAITING, f"e{mark}": WAITING})
+            self._remember(directory, states | {f"{kind}{mark}": _entry(WAITING, now) for kind in "re"})
             make_pair(directory, mark)
-            return self.of(domain)
-        self._remember(directory, states)
         return self.of(domain)
 
-    def retire(self, selector: str, domain: str = "") -> DkimKey:
-        """Remove a key that does not sign any more. *domain* is needed where several have that selector. Raises Refusal."""
+    def saw(self, domain: str, now: int) -> list[DkimKey]:
+        """All waiting keys of *domain* are in DNS. Remembers the first time."""
+        states = {one.selector: _entry(one.state, one.since, one.seen or now * (one.state == WAITING)) for one in self.of(domain)}
+        self._remember(self._directory(domain), states)
+        return self.of(domain)
+
+    def retire(self, selector: str, domain: str = "", now: int = 0) -> DkimKey:
+        """Remove a key that does not sign any more. *domain* is needed where several have that selector. Raises Refusal.
+
+        With *now* (epoch seconds) a key that was retired less than RETIRED_FOR_S ago is refused.
+        """
         found = [one for name in ([domain] if domain else self.domains()) for one in self.of(name) if one.selector == selector]
         if not found:
             raise NotFound(f"There is no key {selector}", status="5.1.2")
@@ -167,9 +190,14 @@ class DkimKeys:
         (key,) = found
         if key.state == SIGNING:
             raise Refusal(f"{selector} signs for {key.domain}; rotate first", status="5.5.4")
+        if now and key.state == RETIRED and key.since + RETIRED_FOR_S > now:
+            days = -(-(key.since + RETIRED_FOR_S - now) // 86_400)
+            raise Refusal(
+                f"Mail signed with {selector} may be on its way for {days} more days; --force removes it now", status="5.5.4"
+            )
         key.path.unlink()
         directory = self._directory(key.domain)
-        self._remember(directory, {one: state for one, state in self._states(directory).items() if one != selector})
+        self._remember(directory, {one: entry for one, entry in self._states(directory).items() if one != selector})
         return key
 
     def _directory(self, domain: str) -> Path:
@@ -179,15 +207,29 @@ class DkimKeys:
             raise Refusal(f"{domain}: {error}", status="5.1.2") from error
         return self._root / name
 
-    def _states(self, directory: Path) -> dict[str, str]:
+    def _states(self, directory: Path) -> dict[str, Entry]:
         try:
             found = json.loads((directory / STATE).read_bytes())
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
             raise Refusal(f"{directory / STATE} cannot be read", status="5.3.5", detail=str(error)) from error
-        return {str(selector): str(state) for selector, state in found.items()}
+        # Before there were times in it, an entry was the state alone.
+        return {str(selector): one if isinstance(one, dict) else _entry(str(one), 0) for selector, one in found.items()}
 
-    def _remember(self, directory: Path, states: dict[str, str]) -> None:
-        kept = {selector: state for selector, state in states.items() if state != SIGNING}
-        _write(directory / STATE, json.dumps(kept, indent=1).encode())
+    def _remember(self, directory: Path, states: dict[str, Entry]) -> None:
+        _write(directory / STATE, json.dumps(states, indent=1).encode())
+
+
+def _entry(state: str, since: int, seen: int = 0) -> Entry:
+    return {"state": state, "since": since, **({"seen": seen} if seen else {})}
+
+
+def _state(entry: Entry | None, path: Path) -> tuple[str, Path, int, int]:
+    """(state, path, since, seen). Raises Refusal for an entry that is none."""
+    if entry is None:
+        return SIGNING, path, int(path.stat().st_mtime), 0
+    state, since, seen = entry.get("state"), entry.get("since", 0), entry.get("seen", 0)
+    if state not in (WAITING, SIGNING, RETIRED) or not isinstance(since, int) or not isinstance(seen, int):
+        raise Refusal(f"{path.with_name(STATE)} cannot be read", status="5.3.5", detail=f"{path.stem}: {entry}")
+    return str(state), path, since, seen

@@ -351,6 +351,7 @@ def _unix(
         allowance,
         data.bans,
         prober,
+        reports.resolver,
         reports.heard,
         send_reports,
     )

@@ -18,6 +18,9 @@ from ..model.address import Address
 from ..seams import Resolver
 from ..workers.reporter import ReporterSettings, ReportWorker
 from .data import Opened
+from .dkim import DkimKeys
+from .dkim_rotation import DkimRotation, RotationSettings
+from .sending import make_notices
 
 SPREAD_S = 4 * 3600
 """Within so long after midnight reports are sent, each server at a time of its own."""
@@ -32,6 +35,7 @@ class Reports:
     inbox: ReportInbox
     worker: ReportWorker
     tls: TlsReports
+    resolver: Resolver
 
 
 def make_heard(data: Opened, resolver: Resolver) -> DmarcHeard:
@@ -52,11 +56,18 @@ def make_reports(
     )
     sender = DmarcSender(side=data.side, resolver=resolver, post=post, clock=data.clock, ids=data.ids, settings=settings)
     heard = make_heard(data, resolver)
+    rotation = DkimRotation(
+        keys=DkimKeys(data.layout.dkim),
+        resolver=resolver,
+        clock=data.clock,
+        tell=make_notices(config, data).operator,
+        settings=RotationSettings(config.dkim.rotate_days * 86_400),
+    )
     worker = ReportWorker(
         flushes=(counter.flush, tls.flush),
-        sends=(*((sender.send_due,) if wanted.dmarc else ()), tls.send_due) if slot == 0 else (),
+        sends=(*((sender.send_due,) if wanted.dmarc else ()), tls.send_due, rotation.step) if slot == 0 else (),
         clock=data.clock,
         settings=ReporterSettings(offset_s=zlib.crc32(config.hostname.encode()) % SPREAD_S),
     )
     inbox = ReportInbox(data.store, wanted.inboxes, (heard.take, tls.take))
-    return Reports(counter if wanted.dmarc else None, sender, heard, inbox, worker, tls)
+    return Reports(counter if wanted.dmarc else None, sender, heard, inbox, worker, tls, resolver)

@@ -21,8 +21,12 @@ from .commands import DEFAULT_CONFIG
 @click.command()
 @click.option("--config", metavar="FILE", default=DEFAULT_CONFIG, show_default=True)
 @click.option("--no-database", is_flag=True, help="Do not read the whole database.")
-def check(config: str, no_database: bool) -> None:
-    """Say what is wrong with the configuration (by line), the data, the ports and the certificate. Ends with 1 if anything is."""
+@click.option("--no-dns", is_flag=True, help="Do not look at the records of our domains.")
+def check(config: str, no_database: bool, no_dns: bool) -> None:
+    """Say what is wrong with the configuration (by line), the data, the ports, the certificate and our domains' DNS records.
+
+    Ends with 1 if anything is. Where DNS cannot be reached its records are not looked at.
+    """
     try:
         loaded = load(config)
     except ConfigError as error:
@@ -35,7 +39,10 @@ def check(config: str, no_database: bool) -> None:
     found += _certificate(loaded)
     if not no_database and not found:
         found += _database(loaded)
-    for line in found:
+    notes: list[str] = []
+    if not no_dns and not found:
+        found, notes = _dns(loaded)
+    for line in (*found, *notes):
         click.echo(line)
     if not found:
         click.echo(f"{config}: fine{'; the server is running' if running else ''}")
@@ -95,6 +102,24 @@ def _certificate(config: Config) -> list[str]:
     if not os.access(own, os.R_OK):
         return []  # made at the first start
     return complaints(own, own.with_name("key.pem"), config.hostname)
+
+
+def _dns(config: Config) -> tuple[list[str], list[str]]:
+    """(what is wrong, notes) about the records of our domains."""
+    try:
+        seen = ask_or_do(config, "dns.check", {"hostname": config.hostname, "smarthost": config.sending.smarthost is not None})
+    except (NoServer, NoAccess, Refusal) as error:
+        return [f"DNS: {error.text if isinstance(error, Refusal) else error}"], []
+    if not seen["reachable"]:
+        return [], ["DNS: not reachable, so the records of our domains were not looked at (--no-dns leaves them out)"]
+    found, notes = [], []
+    for one in seen["records"]:
+        line = f"DNS: {one['name']} {one['type']}: {one['words']}"
+        if one["status"] in ("missing", "wrong"):
+            found.append(line + (f". You, where your DNS is served: {one['value']}" if one["value"] else ""))
+        elif one["status"] in ("unknown", "optional"):
+            notes.append(line)
+    return found, notes
 
 
 def _database(config: Config) -> list[str]:

@@ -19,7 +19,7 @@ def dkim() -> None:
 @on_server
 def dkim_list(server: Server) -> None:
     """All keys: waiting (published, not used yet), signing, or retired (not used any more, still published)."""
-    server.show(server.ask("dkim.list"), ("domain", "selector", "algorithm", "state"))
+    server.show(server.ask("dkim.list"), ("domain", "selector", "algorithm", "state", "since"))
 
 
 @dkim.command("add")
@@ -32,10 +32,14 @@ def dkim_add(server: Server, domain: str) -> None:
 
 @dkim.command("rotate")
 @click.argument("domain")
+@click.option("--force", is_flag=True, help="Sign with new keys even if DNS does not have their records.")
 @on_server
-def dkim_rotate(server: Server, domain: str) -> None:
-    """Replace the keys of DOMAIN, in two steps: make new ones to publish, then, called again, sign with them."""
-    rows = server.ask("dkim.rotate", domain=domain)
+def dkim_rotate(server: Server, domain: str, force: bool) -> None:
+    """Replace the keys of DOMAIN, in two steps: make new ones to publish, then, called again, sign with them.
+
+    The second step looks whether DNS has the new records.
+    """
+    rows = server.ask("dkim.rotate", domain=domain, force=force)
     if any(row["state"] == "waiting" for row in rows):
         waiting = [row for row in rows if row["state"] == "waiting"]
         words = f"Publish these records. A day later, `postillon dkim rotate {domain}` again signs with them:"
@@ -49,10 +53,11 @@ def dkim_rotate(server: Server, domain: str) -> None:
 @dkim.command("retire")
 @click.argument("selector")
 @click.option("--domain", metavar="DOMAIN", default="", help="Needed where several domains have a key of that selector.")
+@click.option("--force", is_flag=True, help="Even if mail that it signed may be on its way.")
 @on_server
-def dkim_retire(server: Server, selector: str, domain: str) -> None:
-    """Remove a key that does not sign any more; then its record can go."""
-    row = server.ask("dkim.retire", selector=selector, domain=domain)
+def dkim_retire(server: Server, selector: str, domain: str, force: bool) -> None:
+    """Remove a key that has not signed for a week; then its record can go."""
+    row = server.ask("dkim.retire", selector=selector, domain=domain, force=force)
     _show(server, row if server.as_json else [], f"The key is gone; remove the record {row['name']} now.")
 
 

@@ -323,6 +323,12 @@ class Reports:
 
 
 @dataclass(frozen=True, slots=True)
+class Dkim:
+    rotate_days: int = 0
+    """Make new keys when those that sign are so old, and sign with them once they are published; 0: only by command."""
+
+
+@dataclass(frozen=True, slots=True)
 class Blocklist:
     """A DNS blocklist, or an allowlist, whose score is below 0."""
 
@@ -424,6 +430,7 @@ class Config:
     filters: Filters = Filters()
     protection: Protection = Protection()
     content: Content = Content()
+    dkim: Dkim = Dkim()
     milters: dict[str, Milter] = field(default_factory=dict)
     """By a name of your choice; they are asked in this order."""
     blocklists: tuple[Blocklist, ...] = ()

@@ -102,7 +102,7 @@ def test_setup_does_not_overwrite(installed: Installed):
 
 
 def test_check_finds_nothing_in_a_fresh_installation(installed: Installed):
-    ended = command("check", "--config", str(installed.config))
+    ended = command("check", "--no-dns", "--config", str(installed.config))
     expected = "`user` is not set" if os.geteuid() == 0 else "fine"
     assert expected in ended.stdout
     assert len(ended.stdout.splitlines()) == 1
@@ -111,7 +111,7 @@ def test_check_finds_nothing_in_a_fresh_installation(installed: Installed):
 def test_check_tells_what_is_wrong(installed: Installed, tmp_path: Path):
     config = tmp_path / "wrong.toml"
     config.write_text(installed.config.read_text().replace("[listen]", "[lisen]"))
-    ended = command("check", "--config", str(config))
+    ended = command("check", "--no-dns", "--config", str(config))
     line = config.read_text().splitlines().index("[lisen]") + 1
     assert ended.returncode == 1
     assert f"{config}: line {line}: unknown setting `lisen`; did you mean `listen`?" in ended.stdout
@@ -119,7 +119,7 @@ def test_check_tells_what_is_wrong(installed: Installed, tmp_path: Path):
     data = tmp_path / "open"
     data.mkdir(mode=0o755)
     bare.write_text(f'hostname = "mail.example.org"\ndata = "{data}"\n[tls]\ncertificate = "/none.pem"\nkey = "/none.key"\n')
-    told = command("check", "--config", str(bare), "--no-database").stdout
+    told = command("check", "--no-dns", "--config", str(bare), "--no-database").stdout
     assert "can be read by others (mode 755)" in told
     assert "/none.pem: No such file" in told
 
@@ -138,7 +138,7 @@ def test_serve_takes_mail_and_gives_it_back(installed: Installed):
             assert imap.select()[1] == [b"1"]
         with imaplib.IMAP4("127.0.0.1", installed.base + OFFSETS["imap"], timeout=20) as imap, pytest.raises(imaplib.IMAP4.error):
             imap.login("you@example.org", PASSWORD)
-        assert "server is running" in command("check", "--config", str(installed.config)).stdout or os.geteuid() == 0
+        assert "server is running" in command("check", "--no-dns", "--config", str(installed.config)).stdout or os.geteuid() == 0
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
@@ -182,7 +182,7 @@ def test_as_root_the_workers_run_as_another_user(outside: Path):
     place = outside
     installed = install(place, "--user", "nobody")
     assert installed.data.owner() == "nobody"
-    assert "fine" in command("check", "--config", str(installed.config)).stdout
+    assert "fine" in command("check", "--no-dns", "--config", str(installed.config)).stdout
     with serving(installed) as process:
         found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
         for pid in found.stdout.split():

@@ -26,7 +26,7 @@ class PatienceSettings:
     junk_commands: int = 100
     """NOOP, RSET and the like without a message between; each one more is an error."""
     slow_down_s: float = 1
-    slowest_s: float = 15
+    slowest_s: float = 8
     """The most that an answer comes late."""
 
 
