@@ -26,6 +26,7 @@ from . import imap as imap
 from . import judging as judging
 from . import probing as probing
 from . import protection as protection
+from . import quarantine as quarantine
 from . import reports as reports
 from . import sending as sending
 from . import sharing as sharing

@@ -159,6 +159,20 @@ def _withheld(facts: Facts) -> str:
     return f"its sender was not told: {printable(facts.get('why', ''))}"
 
 
+def _quarantined(facts: Facts) -> str:
+    return f"kept in quarantine for {_list(facts.get('recipients', ()))}: {printable(facts.get('reason', ''))}"
+
+
+def _from_quarantine(words: str) -> Callable[[Facts], str]:
+    """What an operator did with mail that waits, in the queue or in the quarantine."""
+    in_queue = _operator(words)
+
+    def told(facts: Facts) -> str:
+        return f"{words} from the quarantine for {_list(facts.get('recipients', ()))}" if "hold" in facts else in_queue(facts)
+
+    return told
+
+
 def _operator(done: str) -> Callable[[Facts], str]:
     def words(facts: Facts) -> str:
         more = f" {printable(facts['detail'])}" if facts.get("detail") else ""
@@ -181,9 +195,10 @@ _SENTENCES: dict[Stage, Callable[[Facts], str]] = {
     Stage.FAILED: _failed,
     Stage.REPORTED: _reported,
     Stage.WITHHELD: _withheld,
+    Stage.QUARANTINED: _quarantined,
     Stage.HELD: _operator("held"),
-    Stage.RELEASED: _operator("released"),
+    Stage.RELEASED: _from_quarantine("released"),
     Stage.REROUTED: _operator("rerouted"),
     Stage.RESCHEDULED: _operator("rescheduled"),
-    Stage.DROPPED: _operator("dropped"),
+    Stage.DROPPED: _from_quarantine("dropped"),
 }

@@ -48,6 +48,7 @@ from ..servers.imap.session import ImapServer, ImapSettings
 from ..servers.pop3.session import Pop3Server, Pop3Settings
 from ..storage.blobs.files import FileBlobs
 from ..storage.blobs.sweep import Sweep
+from ..storage.store.quarantine import Quarantine
 from ..supervisor.lifeline import Spec
 from ..supervisor.sockets import resolve
 from ..workers.concurrency import ConcurrencySettings
@@ -145,6 +146,7 @@ def compose(spec: Spec, data: Opened) -> Office:
         queue_lifetime_s=config.sending.lifetime,
         longest_hold_s=config.sending.longest_hold,
         no_soliciting=frozenset(keyword.lower() for keyword in config.protection.no_soliciting),
+        quarantine_s=config.content.quarantine_days * 86400,
     )
     keys = DkimKeys(data.layout.dkim)
     signer = Signer(keys.signing)
@@ -189,8 +191,11 @@ def compose(spec: Spec, data: Opened) -> Office:
     def prune_records() -> Awaitable[int]:
         return data.store.prune_records(config.records.keep_days * 86400)
 
+    def prune_quarantine() -> Awaitable[int]:
+        return Quarantine(data.store).prune(data.clock.now())
+
     steps = [data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune]
-    steps += [reports.heard.prune, tls_reports.prune, transport.prune]
+    steps += [reports.heard.prune, tls_reports.prune, transport.prune, prune_quarantine]
     if spec.slot == 0:  # one for all workers
         steps.append(Sweep(data.store, FileBlobs(data.layout.blobs), data.layout.blobs, data.clock).step)
     janitor = Janitor(tuple(steps))

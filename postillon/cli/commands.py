@@ -35,6 +35,7 @@ _COMMANDS = {
     "dkim": "keys that outgoing mail is signed with",
     "reports": "what others report about mail in our names and about TLS",
     "filter": "what is thought of incoming mail, and what it learns",
+    "quarantine": "mail that is kept from its recipients",
     "ban": "addresses that are refused",
     "version": "the version of this program",
 }

@@ -14,6 +14,8 @@ _AT = ("mx", "submission")
 def senseless_content(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     """Each mistake with where it is."""
     yield from _senseless_at(("content",), config.content.at)
+    if not 1 <= config.content.quarantine_days <= 3650:
+        yield ("content", "quarantine_days"), "`content.quarantine_days`: must be between 1 and 3650"
     for domain in config.content.domains:
         if not _is_domain(domain):
             yield ("content", "domains", domain), f"`{domain}` is not a domain"

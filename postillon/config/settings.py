@@ -370,6 +370,8 @@ class Content:
     """Messages that two programs may read differently."""
     at: tuple[str, ...] = ("mx",)
     """Where it is looked for: `mx`, `submission`."""
+    quarantine_days: int = 30
+    """How long mail is kept in the quarantine."""
     domains: dict[str, ContentRules] = field(default_factory=dict)
     """By the recipient's domain."""
 

@@ -15,7 +15,7 @@ from ..model.address import Address
 from ..model.envelope import Accepted, Envelope, Notify, Recipient
 from ..model.errors import NotPermitted
 from ..model.ids import AccountId, QueueId
-from ..model.plan import Enqueue, File, Plan
+from ..model.plan import Enqueue, File, Hold, Item, Plan
 from ..model.queue import Outcome, QueueEntry, QueueState
 from ..model.queue import OutcomeKind as Kind
 from ..seams import Clock, Directory, FindKind
@@ -29,7 +29,7 @@ log = Log("receive")
 
 LOCAL = "local"
 """The queue destination of copies that are filed here later."""
-_ROLES = {Fate.FILE: "inbox", Fate.JUNK: "junk", Fate.QUARANTINE: "junk"}
+_ROLES = {Fate.FILE: "inbox", Fate.JUNK: "junk"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class FlowSettings:
     """Our name in Received fields and reports."""
     max_size: int = 50 << 20
     """Octets of a message."""
+    quarantine_s: int = 30 * 86400
+    """How long mail is kept in the quarantine."""
     queue_lifetime_s: int = 5 * 86400
     """When a queued message is given up (RFC 5321 §4.5.4.1)."""
     copies_at_once: int = 50
@@ -127,6 +129,26 @@ class Deliverer:
             queued.append(await self._local_later(envelope, group, copies, sender_account, why))
         return (*files, *queued)
 
+    async def holds(
+        self, envelope: Envelope, accepted: Sequence[Accepted], fates: Fates, copies: Copies, facts: Mapping[str, str]
+    ) -> tuple[Hold, ...]:
+        """What goes into the quarantine: an entry for each account, and one for the addresses elsewhere."""
+        accounts = [account for account, fate in fates.accounts.items() if fate is Fate.QUARANTINE]
+        found: list[tuple[AccountId | None, Enqueue]] = []
+        if accounts:
+            wishes = {account: _wishes(one) for one in reversed(accepted) for account in one.accounts}
+            found = [
+                (account, await self._local_later(envelope, {account: wishes[account]}, copies, None, "")) for account in accounts
+            ]
+        if fates.remote is Fate.QUARANTINE:
+            elsewhere = replace(fates, remote=Fate.FILE)
+            found += [(None, item) for item in await self._remote(envelope, accepted, elsewhere, copies, None, NO_ORDERS)]
+        until = self._clock.now() + self._settings.quarantine_s
+        size = copies.filed.size
+        return tuple(
+            Hold(int(self._store.new_ids(1)[0]), account, item, size, until, tuple(facts.items())) for account, item in found
+        )
+
     async def _with_copies(self, orders: Orders, accepted: Sequence[Accepted], fates: Fates) -> tuple[Sequence[Accepted], Fates]:
         """With those who get a copy by a rule, besides the recipients; one that leads nowhere is no reason to refuse mail."""
         more = []
@@ -140,9 +162,7 @@ class Deliverer:
         filed = {account: Fate.FILE for one in more for account in one.accounts}
         return (*accepted, *more), replace(fates, accounts={**filed, **fates.accounts})
 
-    async def reports(
-        self, about: About, accepted: Sequence[Accepted], fates: Fates, items: Sequence[File | Enqueue]
-    ) -> tuple[Plan, ...]:
+    async def reports(self, about: About, accepted: Sequence[Accepted], fates: Fates, items: Sequence[Item]) -> tuple[Plan, ...]:
         """What the sender is told at once, in the same commit: delivered, or expanded (RFC 3461 §5.2.7). Raises Refusal."""
         filed = {item.account for item in items if isinstance(item, File)}
         reported = []
@@ -169,7 +189,7 @@ class Deliverer:
         """A duty for each address elsewhere; those that are sent under one sender, or held for one reason, share a message."""
         groups: dict[tuple[Address | None, str], list[tuple[Recipient, str]]] = {}
         seen: set[str] = set()
-        if fates.remote is Fate.DISCARD:
+        if fates.remote in (Fate.DISCARD, Fate.QUARANTINE):
             return []
         rewrites = await self._rewrites(envelope, accepted)
         for one in accepted:

@@ -86,6 +86,11 @@ class Fates:
     accounts: Mapping[AccountId, Fate]
     remote: Fate = Fate.FILE
 
+    @property
+    def holds_back(self) -> bool:
+        """Somebody's copy goes into the quarantine."""
+        return self.remote is Fate.QUARANTINE or Fate.QUARANTINE in self.accounts.values()
+
     def of(self, one: Accepted) -> Fate:
         """Of a recipient: that of the first account that it leads to, if any."""
         return self.accounts[one.accounts[0]] if one.accounts else self.remote

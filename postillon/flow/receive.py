@@ -7,16 +7,19 @@ from copy import copy
 from dataclasses import replace
 
 from ..directory.bans import Bans, Offence
+from ..filters.words import sentence
 from ..log import Log
 from ..mailauth.srs import Srs, SrsError, is_srs
 from ..message.edited import edited, together
+from ..message.encoded_words import decode
+from ..message.header import unfold, values
 from ..message.incoming import Incoming
 from ..message.octets import Octets
 from ..message.trace import received, return_path
 from ..model.address import Address
 from ..model.envelope import Accepted, Client, Envelope, Recipient
 from ..model.errors import NotFound, NotPermitted, OverQuota, Refusal
-from ..model.plan import Plan, Receipt
+from ..model.plan import Item, Plan, Receipt
 from ..model.verdict import Edits
 from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
@@ -143,13 +146,9 @@ class Receiver:
         if self._counter is not None:
             self._counter.note(incoming, judged, header)
         key = accept.accept_key(incoming.client.address, incoming.envelope, incoming.body)
-        if judged.edits:
-            edits = together(judged.edits)
-            incoming, judged = await self._editor.envelope(incoming, edits), with_edits(judged, header, edits)
-            self._decide(incoming, judged)
-            if not incoming.accepted:
-                return discarded(incoming)
-            incoming = await self._editor.body(incoming, header, edits)
+        incoming, judged = await self._changed(incoming, header, judged)
+        if not incoming.accepted:
+            return discarded(incoming)
         return await self._take(incoming, header, judged, key, started)
 
     async def each(self, incoming: Incoming) -> list[Receipt | Refusal]:
@@ -165,8 +164,20 @@ class Receiver:
         envelope = replace(incoming.envelope, recipients=tuple(one.recipient for one in takers))
         if takers:
             incoming = replace(incoming, envelope=envelope, accepted=takers)
+            incoming, judged = await self._changed(incoming, header, judged)
+            if not incoming.accepted:
+                return [refusal or discarded(incoming) for refusal in refusals]
         receipt = await self._take(incoming, header, judged, key, started)  # which refuses it if nobody takes it
         return [refusal or receipt for refusal in refusals]
+
+    async def _changed(self, incoming: Incoming, header: bytes, judged: Judgement) -> tuple[Incoming, Judgement]:
+        """Both as filters want them; perhaps without a recipient. Raises Refusal, before a new body is written."""
+        if not judged.edits:
+            return incoming, judged
+        edits = together(judged.edits)
+        incoming, judged = await self._editor.envelope(incoming, edits), with_edits(judged, header, edits)
+        self._decide(incoming, judged)
+        return await self._editor.body(incoming, header, edits) if incoming.accepted else incoming, judged
 
     async def _take(self, incoming: Incoming, header: bytes, judged: Judgement, key: bytes, started: float) -> Receipt:
         """Plan and commit what is judged. Raises Refusal."""
@@ -175,7 +186,10 @@ class Receiver:
         judged = _edited(judged, header, orders)
         envelope = orders.envelope(accept.with_tls_wish(incoming.envelope, header))
         copies = await self._copies(incoming, envelope, header, judged)
-        items = await self._deliverer.items(envelope, incoming.accepted, fates, copies, None, orders)
+        items: tuple[Item, ...] = await self._deliverer.items(envelope, incoming.accepted, fates, copies, None, orders)
+        if fates.holds_back:
+            facts = why_held(header, judged)
+            items += await self._deliverer.holds(envelope, incoming.accepted, fates, copies, facts)
         prepared = await accept.prepared(incoming.body, judged.filed_header, len(header))
         plan = Plan(
             body=incoming.body,
@@ -263,6 +277,17 @@ def check_local(found: Found, recipient: Recipient, size: int) -> None:
         raise NotFound(f"No such mailbox here: <{recipient.address}>", status="5.1.1")
     if found.accounts and not found.remote and found.free < max(size, 1):
         raise OverQuota("The mailbox is full; try again later")
+
+
+def why_held(header: bytes, judged: Judgement) -> dict[str, str]:
+    """What an administrator is shown of a message in the quarantine."""
+    fields = values(header)
+    known = {name: decode(unfold(fields[key][0]))[:200] for name, key in _SHOWN if key in fields}
+    reasons = sorted(judged.findings, key=lambda one: -one.score)[:3]
+    return {"reason": "; ".join(sentence(one) for one in reasons)[:500], **known}
+
+
+_SHOWN = (("author", b"from"), ("subject", b"subject"))
 
 
 def with_edits(judged: Judgement, header: bytes, edits: Edits) -> Judgement:

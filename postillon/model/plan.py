@@ -73,6 +73,24 @@ class Enqueue:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Keep it from its recipients, in the quarantine, until somebody releases it or *until* (epoch seconds) has come."""
+
+    hold_id: int
+    account: AccountId | None
+    """For whom; None: for addresses elsewhere."""
+    item: Enqueue
+    """What a release queues; its times and its id count no more then."""
+    size: int
+    until: int
+    facts: tuple[tuple[str, str], ...] = ()
+    """What an administrator is shown: `reason`, `subject`, `author`."""
+
+
+Item = File | Enqueue | Hold
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     body: Body
     prepared: Prepared | None
@@ -80,7 +98,7 @@ class Plan:
     received: int
     """INTERNALDATE of what is filed, epoch seconds."""
     zone: int = 0
-    items: tuple[File | Enqueue, ...] = ()
+    items: tuple[Item, ...] = ()
     accept_key: bytes = b""
     """Hash over peer, envelope and body, to recognise a message that was sent again after a lost 250; empty: never."""
     along: tuple[Plan, ...] = ()

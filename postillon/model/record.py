@@ -32,6 +32,8 @@ class Stage(StrEnum):
     """Its sender was told; `report` names the message that tells it."""
     WITHHELD = "withheld"
     """Its sender was not told, and why."""
+    QUARANTINED = "quarantined"
+    """Kept from its recipients; `hold` names the entry."""
     HELD = "held"
     RELEASED = "released"
     REROUTED = "rerouted"

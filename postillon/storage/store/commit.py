@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...model.ids import AccountId, BlobId, EmailId
-from ...model.plan import Enqueue, File, Filed, Plan, Receipt
+from ...model.plan import Enqueue, File, Filed, Hold, Plan, Receipt
 from ...model.queue import QueueState
 from ...model.record import Record, Stage
 from ...seams import Tx
 from . import records, sending
 from .filing import add_blob, file
+from .quarantine import hold
 from .queue import enqueue
 
 SILENT_S = 60
@@ -79,6 +80,8 @@ def commit(
             state = QueueState.ACCOUNT_HELD if is_held else item.state
             enqueue(tx, item, plan.body.blob, plan.body.size, plan.body.size, now, state)
             queued.append(item.queue_id)
+        elif isinstance(item, Hold):
+            hold(tx, item, plan.body.blob, plan.body.size, now)
         else:
             assert plan.prepared is not None, "a plan that files needs what was prepared"
             filed.append(file(tx, item, plan.body, plan.prepared, email, plan.received, plan.zone, now))
@@ -99,7 +102,7 @@ def reported(report: Plan, now: int) -> Record:
 
 
 def queueing(plan: Plan, now: int) -> list[Record]:
-    """The records of what *plan* puts into the queue."""
+    """The records of what *plan* puts into the queue and into the quarantine."""
     found = []
     for item in plan.items:
         if isinstance(item, Enqueue):
@@ -107,6 +110,9 @@ def queueing(plan: Plan, now: int) -> list[Record]:
             found.append(Record(Stage.QUEUED, now, {"queue": f"{item.queue_id:x}", "recipients": recipients}))
             if item.answer:
                 found.append(Record(Stage.HELD, now, {"queue": f"{item.queue_id:x}", "why": item.answer}))
+        elif isinstance(item, Hold):
+            facts = {"recipients": [str(one.address) for one in item.item.envelope.recipients], **dict(item.facts)}
+            found.append(Record(Stage.QUARANTINED, now, {"hold": f"{item.hold_id:x}", "until": item.until, **facts}))
     return found
 
 

@@ -1,0 +1,80 @@
+"""`postillon quarantine`: mail that is kept from its recipients until somebody looks at it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from .commands import Server, on_server
+
+
+@click.group()
+def quarantine() -> None:
+    """Mail that is kept from its recipients."""
+
+
+@quarantine.command("list")
+@on_server
+def quarantine_list(server: Server) -> None:
+    """What is held, for whom, and why."""
+    rows = server.ask("quarantine.list")
+    server.show(rows if server.as_json else [_readable(row) for row in rows], _COLUMNS)
+
+
+_COLUMNS = ("id", "since", "until", "sender", "recipients", "subject", "reason")
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: _plain(str(value))[:100] for name, value in row.items()}
+    return shown | {
+        "since": _day(row["since"]),
+        "until": _day(row["until"]),
+        "recipients": _plain(", ".join(row["recipients"]))[:100],
+    }
+
+
+def _day(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _plain(text: str) -> str:
+    """Without what could move the cursor of a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+@quarantine.command("show")
+@click.argument("id")
+@on_server
+def quarantine_show(server: Server, id: str) -> None:  # noqa: A002
+    """One message: why it is held, and its header."""
+    shown = server.ask("quarantine.show", id=id)
+    if server.as_json:
+        server.show(shown)
+        return
+    server.show([_readable(shown)], _COLUMNS)
+    lines = shown["header"].splitlines()
+    click.echo("\n" + "\n".join(_plain(line.replace("\t", "    ")) for line in lines))
+
+
+@quarantine.command("release")
+@click.argument("ids", nargs=-1, required=True)
+@on_server
+def quarantine_release(server: Server, ids: tuple[str, ...]) -> None:
+    """Deliver messages as if they had just arrived. Nothing judges them again."""
+    for each in ids:
+        row = server.ask("quarantine.release", id=each)
+        if not server.as_json:
+            click.echo(f"{each} goes to {_plain(', '.join(row['recipients']))}.")
+
+
+@quarantine.command("delete")
+@click.argument("ids", nargs=-1, required=True)
+@on_server
+def quarantine_delete(server: Server, ids: tuple[str, ...]) -> None:
+    """Throw messages away. Their senders are not told."""
+    for each in ids:
+        server.ask("quarantine.delete", id=each)
+        if not server.as_json:
+            click.echo(f"{each} is deleted.")
