@@ -1,4 +1,4 @@
-"""`python -m bench [inbound] [overview] [relay] [queue] [--scale F]`: beside Postfix + Dovecot, in one run; prints a table."""
+"""`python -m bench [inbound] [overview] [relay] [queue] [judge]`: beside Postfix + Dovecot, in one run; prints a table."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .corpus import message
 from .imap_load import Imap
+from .judging import judging
 from .large import large
 from .queue import queue
 from .reading import reading
@@ -137,17 +138,20 @@ SCENES: dict[str, Callable[[list[Server], float], None]] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("scenes", nargs="*", choices=[*SCENES, "relay", "large", []], help="default: all")
+    parser.add_argument("scenes", nargs="*", choices=[*SCENES, "relay", "large", "judge", []], help="default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full counts (default 1)")
     parser.add_argument("--only", choices=("postillon", "peer"), help="measure one side alone, without ratios that mean anything")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    scenes = options.scenes or [*SCENES, "relay", "large"]
+    scenes = options.scenes or [*SCENES, "relay", "large", "judge"]
     if "relay" in scenes:
         relayed(options.scale, options.workers)
         print()
     if "large" in scenes:
         large(options.scale, row)
+        print()
+    if "judge" in scenes:
+        judging(options.scale, row)
         print()
     if not set(scenes) & set(SCENES):
         return 0

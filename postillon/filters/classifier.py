@@ -70,27 +70,31 @@ def probability(wanted: Iterable[int], learned: Sequence[tuple[Counts, int]]) ->
     bads = sum(counts.bad * times for counts, times in learned)
     if goods < LEAST or bads < LEAST:
         return 0.5
-    telling = [p for token in wanted if abs((p := _estimate(token, learned, goods, bads)) - 0.5) >= TELLING]
+    tokens = learned[0][0].tokens if len(learned) == 1 and learned[0][1] == 1 else _together(learned)
+    telling = []
+    for token in wanted:
+        good, bad = tokens.get(token, (0, 0))
+        if good or bad:
+            bad_share, good_share = bad / bads, good / goods
+            p = (STRENGTH * 0.5 + (good + bad) * bad_share / (bad_share + good_share)) / (STRENGTH + good + bad)
+            if not -TELLING < p - 0.5 < TELLING:
+                telling.append(p)
     if not telling:
         return 0.5
     # How likely tokens are to be so bad, or so good, by chance alone.
-    bad_by_chance = chi_squared(-2 * sum(math.log(1 - p) for p in telling), len(telling))
+    bad_by_chance = chi_squared(-2 * sum([math.log(1 - p) for p in telling]), len(telling))
     good_by_chance = chi_squared(-2 * sum(map(math.log, telling)), len(telling))
     return (1 + good_by_chance - bad_by_chance) / 2
 
 
-def _estimate(token: int, learned: Sequence[tuple[Counts, int]], goods: int, bads: int) -> float:
-    good = bad = 0
+def _together(learned: Sequence[tuple[Counts, int]]) -> dict[int, tuple[int, int]]:
+    """The counts of tokens, each owner's as often as it counts."""
+    found: dict[int, tuple[int, int]] = {}
     for counts, times in learned:
-        known = counts.tokens.get(token)
-        if known is not None:
-            good += known[0] * times
-            bad += known[1] * times
-    seen = good + bad
-    if not seen:
-        return 0.5
-    bad_share, good_share = min(bad / bads, 1.0), min(good / goods, 1.0)
-    return (STRENGTH * 0.5 + seen * (bad_share / (bad_share + good_share))) / (STRENGTH + seen)
+        for token, (good, bad) in counts.tokens.items():
+            before = found.get(token, (0, 0))
+            found[token] = (before[0] + good * times, before[1] + bad * times)
+    return found
 
 
 def chi_squared(value: float, pairs: int) -> float:

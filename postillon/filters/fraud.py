@@ -7,18 +7,19 @@ the same message may be suspicious for one recipient and not for another.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..model.ids import AccountId
 from ..model.verdict import Finding, Opinion, finding
 from ..storage.knowledge import EVERYBODY, Known
 from .examined import Examined, address_text
 from .known import Acquaintance, is_proven, keys_of
-from .links import Link, links
+from .links import Link, links_of
 from .shapes import likeness, shapes, shown, site
 
 MAX_SITES = 8
 """Sites of one message that are compared with known ones."""
+MOST_KEPT = 10_000
 FEW = 20
 """Recipients up to which each is told that it does not know the sender."""
 LIKENESS = {"looks": 5.0, "typing": 3.0, "ending": 1.0}
@@ -34,13 +35,16 @@ class Fraud:
     def __init__(self, acquaintance: Acquaintance, own_domains: OwnDomains) -> None:
         self._acquaintance = acquaintance
         self._own = own_domains
+        self._similar: dict[str, list[str]] = {}
+        """By site: those that somebody here writes to and that share a shape with it; kept as long as the own domains are."""
 
     async def examine(self, examined: Examined) -> Opinion:
         known = await self._acquaintance.about(examined)
-        await self._own.refresh(self._acquaintance)
+        if await self._own.refresh(self._acquaintance) or len(self._similar) > MOST_KEPT:
+            self._similar.clear()
         is_sure = is_proven(examined)
         found = [*self._own_name(examined, is_sure), *_reply(examined), *_names_address(examined), *_new(examined, known)]
-        followed = _links(examined)
+        followed = links_of(examined)
         found += _strange_links(examined, followed)
         personal: Personal = {account: [] for account in examined.accounts}
         self._namesakes(examined, known, is_sure, personal)
@@ -84,7 +88,7 @@ class Fraud:
         for one in sites:
             alike = [(likeness(one, other), other) for other in self._own.near(shaped[one])]
             common += _told(one, alike, wanted[one])
-        candidates = await self._acquaintance.knowledge.mistaken_for([shape for each in shaped.values() for shape in each])
+        candidates = await self._mistaken_for(shaped)
         pairs = [(one, other, how) for one in sites for other in candidates if (how := likeness(one, other))]
         if pairs:
             theirs = await self._acquaintance.knowledge.writes_to(
@@ -96,6 +100,14 @@ class Fraud:
                     if (account, one) not in theirs and not any(each.fact("domain") == shown(one) for each in common):
                         own += _told(one, alike, wanted[one])
         return common
+
+    async def _mistaken_for(self, shaped: Mapping[str, Sequence[int]]) -> list[str]:
+        wanted = {one: each for one, each in shaped.items() if one not in self._similar}
+        if wanted:
+            found = await self._acquaintance.knowledge.mistaken_for([shape for each in wanted.values() for shape in each])
+            for one in wanted:
+                self._similar[one] = [other for other in found if likeness(one, other)]
+        return list(dict.fromkeys(other for one in shaped for other in self._similar[one]))
 
 
 class OwnDomains:
@@ -110,19 +122,21 @@ class OwnDomains:
         self.names: frozenset[str] = frozenset()
         self.sites: frozenset[str] = frozenset()
 
-    async def refresh(self, acquaintance: Acquaintance) -> None:
+    async def refresh(self, acquaintance: Acquaintance) -> bool:
+        """True if it was time to read them again."""
         now = self._monotonic()
         if now - self._read_at < self.EVERY_S:
-            return
+            return False
         self._read_at = now
         names = frozenset(await acquaintance.knowledge.domains())
         if names == self.names:
-            return
+            return True
         self.names, self.sites = names, frozenset(map(site, names))
         self._by_shape = {}
         for one in self.sites:
             for shape in shapes(one):
                 self._by_shape.setdefault(shape, []).append(one)
+        return True
 
     def near(self, wanted: Sequence[int]) -> list[str]:
         """Our sites that have one of the shapes *wanted*."""
@@ -156,16 +170,6 @@ def _new(examined: Examined, known: Known) -> Iterable[Finding]:
     key = keys_of(examined).get("domain")
     if key is not None and key not in known.reputations:
         yield finding("fraud.new_domain", 0.4, domain=examined.author_domain)
-
-
-def _links(examined: Examined) -> list[Link]:
-    found = examined.notes.get(Link)
-    if not isinstance(found, list):
-        found = examined.notes[Link] = links(examined.plain, examined.html)
-    return found
-
-
-links_of = _links
 
 
 def _strange_links(examined: Examined, followed: Sequence[Link]) -> Iterable[Finding]:

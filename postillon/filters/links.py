@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from html import unescape
 
 from ..mailauth.names import canonical
+from .examined import Examined
 
-MAX_LINKS = 200
+MAX_LINKS = 100
 MAX_URL = 2000
 MAX_SHOWN = 300
 
 _ANCHOR = re.compile(r"<(/?)a(?![A-Za-z0-9])([^<>]*+)>", re.IGNORECASE)
 _HREF = re.compile(r"""(?<![A-Za-z])href\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"']++))""", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*+>")
-_URL = re.compile(r"""https?://[^\s<>"'\x00-\x1f]{1,2000}+""", re.IGNORECASE)
+_REST = re.compile(r"""[^\s<>"'\x00-\x1f]{1,2000}+""")
 _HOST = re.compile(r"(?:https?:)?[/\\]{2}([^/\\?#]*+)", re.IGNORECASE)
 _PLACE = re.compile(r"(?:https?://)?((?:[^\s./:@<>]{1,63}+\.){1,8}+[^\W\d_]{2,24}+)(?:[/:?#]\S*+)?\.?", re.IGNORECASE)
 _NUMBERS = re.compile(r"\[?[0-9a-fA-F:.]++\]?(?!.)")
@@ -51,7 +53,12 @@ def link(url: str, shown: str = "") -> Link | None:
         return None
     login, _, place = found[1].rpartition("@")
     host = place if place.startswith("[") else place.partition(":")[0]
-    return Link(url, canonical(host.rstrip(".")) or host.lower(), " ".join(shown.split())[:MAX_SHOWN], bool(login))
+    return Link(url, _host(host), " ".join(shown.split())[:MAX_SHOWN], bool(login))
+
+
+@lru_cache(maxsize=4096)
+def _host(text: str) -> str:
+    return canonical(text.rstrip(".")) or text.lower()
 
 
 def html_links(markup: str) -> Iterator[Link]:
@@ -70,10 +77,16 @@ def html_links(markup: str) -> Iterator[Link]:
 
 def text_links(text: str) -> Iterator[Link]:
     """The links in plain text."""
-    for match in _URL.finditer(text):
-        found = link(match[0].rstrip(".,;:!?)]}'"))
-        if found is not None:
-            yield found
+    at = text.find("://")
+    while at >= 0:
+        rest = _REST.match(text, at + 3)
+        scheme = text[max(at - 5, 0) : at].lower()
+        if rest is not None and scheme.endswith(("http", "https")):
+            begin = at - (5 if scheme == "https" else 4)
+            found = link(text[begin : rest.end()].rstrip(".,;:!?)]}'"))
+            if found is not None:
+                yield found
+        at = text.find("://", rest.end() if rest else at + 3)
 
 
 def links(plain: list[str], html: list[str]) -> list[Link]:
@@ -86,3 +99,11 @@ def links(plain: list[str], html: list[str]) -> list[Link]:
                 if len(found) >= MAX_LINKS:
                     return list(found)
     return list(found)
+
+
+def links_of(examined: Examined) -> list[Link]:
+    """Those of a message, found once."""
+    found = examined.notes.get(Link)
+    if not isinstance(found, list):
+        found = examined.notes[Link] = links(examined.plain, examined.html)
+    return found

@@ -61,6 +61,7 @@ def site(domain: str) -> str:
     return ".".join(labels[-count:])
 
 
+@lru_cache(maxsize=4096)
 def label(domain: str) -> str:
     """The name in `site`, as it looks: `paypal` of `www.paypal.com`."""
     return skeleton(shown(site(domain)).partition(".")[0])[:MAX_NAME]
@@ -70,13 +71,14 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big") >> 1
 
 
-def shapes(domain: str) -> list[int]:
+@lru_cache(maxsize=4096)
+def shapes(domain: str) -> tuple[int, ...]:
     """By which names that may be mistaken for *domain* are found: they share one of these."""
     name = label(domain)
     found = {name}
     if len(name) >= MIN_TYPED:
         found |= {name[:at] + name[at + 1 :] for at in range(len(name))}
-    return sorted(_hash(one) for one in found)
+    return tuple(sorted(map(_hash, found)))
 
 
 def name_hash(name: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from postillon.filters.classifier import Classifier, chi_squared, probability
-from postillon.filters.tokens import MAX_OTHERS, MAX_WORDS, tokens, visible
+from postillon.filters.tokens import MAX_OTHERS, MAX_WORDS, tokens, words
 from postillon.model.ids import AccountId
 from postillon.storage.knowledge import EVERYBODY, Counts, Learn
 
@@ -94,8 +94,10 @@ def test_the_same_words_are_chosen_each_time():
     assert one == other
 
 
-def test_html_is_read_without_its_tags_and_styles():
-    assert visible("<p>Hello<style>p{color:red}</style> <b>there</b><script>evil()</script>").split() == ["Hello", "there"]
+def test_words_are_found_in_scripts_without_blanks_and_in_any_case():
+    assert words("Hello, WORLD! hello") == {b"hello", b"world"}
+    assert words("ÉCOLE école") == {"école".encode()}
+    assert "東京".encode() in words("これは東京からの長い長い知らせです、とても長い知らせです")
 
 
 @pytest.mark.parametrize("piece", ["<style", "<style>", "<", "< ", "</style", "<script>x</script", "http://", "x@", "a-", "'"])
