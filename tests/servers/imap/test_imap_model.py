@@ -4,7 +4,8 @@ Each client keeps what it was told (numbers, uids, flags, mod-sequences) and not
 never point past the mailbox, a message's uid and octets never change, mod-sequences never fall, no EXPUNGE comes where it may
 not. Now and then a client goes away and comes back with QRESYNC, and what it then believes must be the truth, also when
 months have passed and nobody remembers any more what was expunged. One client compresses, one is told of news at any time
-(NOTIFY). At the end all sessions agree with the store. The seed is in the test's name; POSTILLON_MODEL_STEPS makes runs longer.
+(NOTIFY), two are somebody else's, with a \\Seen of their own. At the end all sessions agree with the store. The seed is in the
+test's name; POSTILLON_MODEL_STEPS makes runs longer.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from postillon.model.account import SERVER
+from postillon.model.access import ALL
+from postillon.model.account import SERVER, Principal
 from postillon.net.listener import bind, serve
 from postillon.servers.imap.keywords import Keywords
 from postillon.servers.imap.session import ImapServer, ImapSettings
@@ -64,10 +66,15 @@ class Counting:
     subjects: dict[tuple[str, int], bytes]
     """Shared by all: which message has which uid. Never changes."""
     qresync: bool
+    viewer: str = ""
+    """Who looks at alice's mailboxes, if it is somebody else: with a \\Seen of his own."""
     box: str = ""
     uids: list[int] = field(default_factory=list)
     """By number; 0 where it was not told the uid yet."""
     memories: dict[str, Memory] = field(default_factory=dict)
+
+    def called(self, box: str) -> str:
+        return f'"Other Users/alice@example.test/{box}"' if self.viewer else box
 
     @property
     def memory(self) -> Memory:
@@ -137,11 +144,11 @@ class Counting:
         if self.qresync and memory.modseq:
             # With the list of what it knows: the numbers it will be told of are unknown until fetched.
             before = dict(memory.flags)
-            responses = await self.client.command(f"SELECT {box} (QRESYNC ({memory.validity} {memory.modseq}))")
+            responses = await self.client.command(f"SELECT {self.called(box)} (QRESYNC ({memory.validity} {memory.modseq}))")
         else:
             before = {}
             memory.flags.clear()
-            responses = await self.client.command(f"SELECT {box}")
+            responses = await self.client.command(f"SELECT {self.called(box)}")
         assert responses[-1].startswith(b"OK"), responses
         self.uids = []
         for response in responses[:-1]:
@@ -227,7 +234,7 @@ class Checker:
         self.sent += 1
         message = b"Subject: m%d\r\n\r\nbody\r\n" % self.sent
         box = self.random.choice(BOXES)
-        await one.do(f"APPEND {box} {{{len(message)}+}}\r\n{message.decode()}")
+        await one.do(f"APPEND {one.called(box)} {{{len(message)}+}}\r\n{message.decode()}")
 
     async def store(self, one: Counting) -> None:
         if one.uids:
@@ -250,11 +257,11 @@ class Checker:
 
     async def copy(self, one: Counting) -> None:
         if one.uids:
-            await one.do(f"COPY {self.some(one)} {self.random.choice(BOXES)}")
+            await one.do(f"COPY {self.some(one)} {one.called(self.random.choice(BOXES))}")
 
     async def move(self, one: Counting) -> None:
         if one.uids:
-            await one.do(f"MOVE {self.some(one)} {self.random.choice(BOXES)}")
+            await one.do(f"MOVE {self.some(one)} {one.called(self.random.choice(BOXES))}")
 
     async def fetch(self, one: Counting) -> None:
         if one.uids:
@@ -281,7 +288,7 @@ class Checker:
     async def put_in_place(self, one: Counting, command: str) -> None:
         self.sent += 1
         message = f"Subject: m{self.sent}\r\n\r\nbody\r\n"
-        responses = await one.do(f"{command} {self.random.choice(BOXES)} {{{len(message)}+}}\r\n{message}")
+        responses = await one.do(f"{command} {one.called(self.random.choice(BOXES))} {{{len(message)}+}}\r\n{message}")
         assert responses[-1].startswith((b"OK", b"NO [EXPUNGEISSUED]")), responses
 
     async def months(self, one: Counting) -> None:
@@ -305,16 +312,19 @@ class Checker:
         """All sessions, once they have heard everything, see what is in the store."""
         keywords = Keywords()
         keywords.learn(await self.house.store.keywords(self.house.alice.id))
+        alice, bob = self.house.alice.id, self.house.bob.id
         for name in BOXES:
-            box = await self.house.mailbox(name)
-            rows = await self.house.store.snapshot(SERVER, self.house.alice.id, box.id, 0, 100_000)
-            truth = {uid: frozenset(keywords.text(word)[1:-1].split()) for uid, word, _ in rows}
-            assert box.total == len(truth)
-            assert box.unseen == sum(rb"\Seen" not in flags for flags in truth.values())
-            assert box.deleted == sum(rb"\Deleted" in flags for flags in truth.values())
-            for one in self.clients:
-                if one.box == name:
-                    assert await one.settle() == truth
+            number = (await self.house.mailbox(name)).id
+            for who in (alice, bob):
+                box = await self.house.store.mailbox(Principal(who), alice, number)
+                rows = await self.house.store.snapshot(Principal(who), alice, number, 0, 100_000)
+                truth = {uid: frozenset(keywords.text(word)[1:-1].split()) for uid, word, _ in rows}
+                assert box.total == len(truth)
+                assert box.unseen == sum(rb"\Seen" not in flags for flags in truth.values())
+                assert box.deleted == sum(rb"\Deleted" in flags for flags in truth.values())
+                for one in self.clients:
+                    if one.box == name and bool(one.viewer) is (who == bob):
+                        assert await one.settle() == truth
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -332,9 +342,13 @@ async def test_sessions_of_random_commands_keep_the_promises(seed: int, tmp_path
         listener = await serve(bind("127.0.0.1", 0), other.session)
         subjects: dict[tuple[str, int], bytes] = {}
         clients = []
-        for at in range(5):
-            client = await house.client(port=(house.port, listener.port)[at % 2])
-            one = Counting(client, subjects, qresync=at >= 3)
+        for name in BOXES:
+            box = await house.mailbox(name)
+            await house.store.set_acl(SERVER, house.alice.id, box.id, "bob@example.test", "add", ALL)
+        for at in range(7):
+            viewer = "bob" if at >= 5 else ""
+            client = await house.client(port=(house.port, listener.port)[at % 2], name=viewer or "alice")
+            one = Counting(client, subjects, qresync=3 <= at < 6, viewer=viewer)
             if one.qresync:
                 await client.ok("ENABLE QRESYNC")
             if at == 1:
