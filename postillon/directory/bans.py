@@ -88,6 +88,7 @@ class Bans:
         """Host → what is not yet written down; None: messages taken."""
         self._offenders: dict[str, None] = {}
         """Hosts that have offended lately: only for them a message is worth a note."""
+        self._hosts: dict[str, str] = {}
         self._loaded_at = 0
         self._flushing = asyncio.Event()
 
@@ -119,15 +120,9 @@ class Bans:
 
     def note(self, address: str, offence: Offence) -> None:
         """*address* has done that. What is no IP address (a local socket) is nobody's."""
-        if not self.settings.is_on:
+        host = self._host_of(address) if self.settings.is_on else ""
+        if not host:
             return
-        try:
-            ip = _ip(address)
-        except ValueError:
-            return
-        if ip in self._trusted:
-            return
-        host = subjects(address)[0]
         self._offenders.pop(host, None)
         self._offenders[host] = None
         if len(self._offenders) > KEPT:
@@ -136,8 +131,21 @@ class Bans:
 
     def made_good(self, address: str) -> None:
         """A message of *address* was taken: a list's sender with some dead subscribers is no spy."""
-        if self._offenders and (host := subjects(address)[0]) in self._offenders:
+        if self._offenders and (host := self._host_of(address)) in self._offenders:
             self._add(host, None)
+
+    def _host_of(self, address: str) -> str:
+        """Under what *address* is counted; empty for the trusted, and for what is no IP address."""
+        host = self._hosts.get(address)
+        if host is None:
+            try:
+                host = "" if _ip(address) in self._trusted else subjects(address)[0]
+            except ValueError:
+                host = ""
+            if len(self._hosts) >= KEPT:
+                self._hosts.clear()
+            self._hosts[address] = host
+        return host
 
     def _add(self, host: str, what: Offence | None) -> None:
         if host not in self._noted and len(self._noted) >= KEPT:

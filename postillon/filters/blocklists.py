@@ -18,6 +18,7 @@ from ..mailauth.result import Result
 from ..model.verdict import NO_OPINION, Finding, Opinion, finding
 from ..seams import Answer, DnsStatus, Resolver
 from .examined import Examined
+from .fraud import links_of
 
 log = Log("blocklists")
 
@@ -238,7 +239,7 @@ def total(found: Iterable[Listing]) -> float:
 
 
 class BlocklistFilter:
-    """Findings of all zones about the connecting host, its EHLO name, the sender's domain and the domains that signed."""
+    """Findings of all zones: the connecting host, its EHLO name, the sender's domain, those that signed, and those of links."""
 
     name = "blocklists"
     is_local = False
@@ -253,9 +254,15 @@ class BlocklistFilter:
             lists.of_domains(HELO, [client.hello]),
             lists.of_domains(SENDER, [sender.domain] if sender else []),
             self._signers(examined),
+            self._linked(examined),
         )
         listings = [one for some in found for one in some]
         return Opinion(tuple(one.finding for one in listings)) if listings else NO_OPINION
+
+    async def _linked(self, examined: Examined) -> list[Listing]:
+        if not self._blocklists.asks(LINKS):
+            return []
+        return await self._blocklists.of_domains(LINKS, [one.host for one in links_of(examined) if not one.is_numeric])
 
     async def _signers(self, examined: Examined) -> list[Listing]:
         if not self._blocklists.asks(DKIM):

@@ -6,8 +6,8 @@ At RCPT and not before, so that postmaster can be written to by everybody, and t
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
+from typing import Any
 
 from ..directory.known import Known, Trial
 from ..filters.blocklists import ADDRESS, HELO, SENDER, Blocklists, Listing, total
@@ -21,8 +21,8 @@ from ..seams import Clock, Resolver
 
 log = Log("gate")
 
-REMEMBERED_S = 60
-"""How long what was found about a connection holds for its next recipients."""
+REMEMBERED_S = 600
+"""How long what was found about a client holds for its next recipients and messages."""
 KEPT = 5000
 
 
@@ -48,7 +48,7 @@ class Gate:
         self._clock = clock
         self._settings = settings or GateSettings()
         self._trusted = Networks(self._settings.trusted)
-        self._listed: dict[tuple[str, str, str], tuple[float, asyncio.Future[list[Listing]]]] = {}
+        self._found: dict[tuple[str, str, str], tuple[int, asyncio.Future[_Found]]] = {}
 
     async def admit(self, client: Client, envelope: Envelope, recipient: Recipient) -> None:
         """Raises Refusal: 550 5.7.1 for who is listed, 450 4.7.1 for who must come back."""
@@ -56,42 +56,53 @@ class Gate:
             return
         if recipient.address.local.casefold() == "postmaster":
             return  # RFC 5321 §4.5.1: whoever is refused must be able to ask why
-        found = await self._listings(client, envelope) if self._blocklists else []
-        score = total(found)
+        found = await self._about(client, envelope)
+        score = total(found.listings)
         if self._settings.refuse_listed and score >= self._settings.refuse_listed:
-            raise _refusal(found, score)
-        if self._settings.greylist and score >= 0:
-            await self._greylist(client, envelope, recipient, score)
+            raise _refusal(found.listings, score)
+        if score >= 0 and sum(reason.points for reason in found.reasons) >= ENOUGH:
+            await self._greylist(client, envelope, recipient, found.reasons)
+
+    async def _about(self, client: Client, envelope: Envelope) -> _Found:
+        """Found out once for all recipients of a connection, and for what comes soon after."""
+        key = (client.address, client.hello, envelope.sender.domain if envelope.sender else "")
+        now = self._clock.now()
+        until, asked = self._found.get(key, (0, None))
+        if asked is None or until <= now:
+            if len(self._found) >= KEPT:
+                del self._found[next(iter(self._found))]
+            asked = asyncio.ensure_future(self._ask(client, envelope))
+            self._found.pop(key, None)
+            self._found[key] = (now + REMEMBERED_S, asked)
+        try:
+            return await asyncio.shield(asked)
+        except Exception:
+            self._found.pop(key, None)
+            raise
+
+    async def _ask(self, client: Client, envelope: Envelope) -> _Found:
+        listings, reasons = await asyncio.gather(
+            self._listings(client, envelope) if self._blocklists else _nothing(),
+            self._reasons(client, envelope) if self._settings.greylist else _nothing(),
+        )
+        if total(listings) > 0:
+            reasons = [*reasons, Reason(ENOUGH, "it is on a blocklist")] if self._settings.greylist else []
+        return _Found(listings, reasons)
 
     async def _listings(self, client: Client, envelope: Envelope) -> list[Listing]:
-        """Once for all recipients of a connection, and for those who come meanwhile."""
-        key = (client.address, client.hello, envelope.sender.domain if envelope.sender else "")
-        at, asked = self._listed.get(key, (0.0, None))
-        if asked is None or at + REMEMBERED_S < time.monotonic():
-            if len(self._listed) >= KEPT:
-                del self._listed[next(iter(self._listed))]
-            asked = asyncio.ensure_future(self._ask(*key))
-            self._listed.pop(key, None)
-            self._listed[key] = (time.monotonic(), asked)
-        return await asyncio.shield(asked)
-
-    async def _ask(self, address: str, hello: str, domain: str) -> list[Listing]:
         lists = self._blocklists
         found = await asyncio.gather(
-            lists.of_address(address) if lists.asks(ADDRESS) else _nothing(),
-            lists.of_domains(HELO, [hello]),
-            lists.of_domains(SENDER, [domain] if domain else []),
+            lists.of_address(client.address) if lists.asks(ADDRESS) else _nothing(),
+            lists.of_domains(HELO, [client.hello]),
+            lists.of_domains(SENDER, [envelope.sender.domain] if envelope.sender else []),
         )
         return [one for some in found for one in some]
 
-    async def _greylist(self, client: Client, envelope: Envelope, recipient: Recipient, listed: float) -> None:
+    async def _reasons(self, client: Client, envelope: Envelope) -> list[Reason]:
+        return await suspicion(client, envelope, self._resolver, receiver=self._settings.hostname, now=self._clock.now())
+
+    async def _greylist(self, client: Client, envelope: Envelope, recipient: Recipient, reasons: list[Reason]) -> None:
         if await self._known.has_passed(Trial.RETURN, client.address):
-            return
-        now = self._clock.now()
-        reasons = await suspicion(client, envelope, self._resolver, receiver=self._settings.hostname, now=now)
-        if listed > 0:
-            reasons.append(Reason(ENOUGH, "it is on a blocklist"))
-        if sum(reason.points for reason in reasons) < ENOUGH:
             return
         try:
             sender = envelope.sender.key if envelope.sender else ""
@@ -109,7 +120,15 @@ class Gate:
         )
 
 
-async def _nothing() -> list[Listing]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """About a client with an EHLO name and a sender's domain."""
+
+    listings: list[Listing]
+    reasons: list[Reason]
+
+
+async def _nothing() -> list[Any]:
     return []
 
 

@@ -21,6 +21,9 @@ greylist = true
 greylist_wait = 1
 greet_delay = 1
 
+[filters]
+order = ["blocklists"]
+
 [[blocklists]]
 zone = "bl.test"
 [blocklists.codes]
@@ -30,11 +33,11 @@ zone = "bl.test"
 [[blocklists]]
 zone = "dom.test"
 score = 4
-checks = ["sender"]
+checks = ["sender", "links"]
 """
 ZONES = {
     "bl.test": "2.0.0.127 A 127.0.0.2\n66.0.0.127 A 127.0.0.2\n67.0.0.127 A 127.0.0.3\n",
-    "dom.test": "test A 127.0.0.2\nspam.example A 127.0.0.2\n",
+    "dom.test": "test A 127.0.0.2\nspam.example A 127.0.0.2\nshop.example A 127.0.0.2\n",
     "0.0.127.in-addr.arpa": "\n".join(f"{n} PTR mail{n}.sender.example." for n in (66, 67, 68, 70)),
     "sender.example": '@ TXT "v=spf1 ip4:127.0.0.0/8 -all"\n' + "\n".join(f"mail{n} A 127.0.0.{n}" for n in (66, 67, 68, 70)),
     "spam.example": '@ TXT "v=spf1 ip4:127.0.0.0/8 -all"\n',
@@ -105,6 +108,18 @@ def test_a_soft_listing_makes_come_back_and_leaves_a_finding(server: Postillon) 
 def test_a_listed_domain_of_the_sender_leaves_a_finding(server: Postillon) -> None:
     send(server, "127.0.0.67", sender="x@spam.example")
     assert b"rhsbl.listed=+4.0" in server.account("bob@example.test").wait_for(b"spam.example")
+
+
+def test_a_listed_domain_of_a_link_leaves_a_finding(server: Postillon) -> None:
+    with smtplib.SMTP(server.host, server.port("smtp"), local_hostname="home.example", timeout=20) as smtp:
+        message = mail(
+            "x@nowhere.example", ["bob@example.test"], "buy", "Look: https://www.shop.example/now and http://192.0.2.1/\n"
+        )
+        smtp.sendmail("x@nowhere.example", ["bob@example.test"], message)
+    filed = server.account("bob@example.test").wait_for(b"www.shop.example")
+    assert b"rhsbl.listed=+4.0" in filed and b"The domain www.shop.example is on the blocklist dom.test" in filed.replace(
+        b"\r\n", b""
+    )
 
 
 def test_without_such_settings_nobody_on_loopback_waits_or_comes_back(tmp_path: Path) -> None:
