@@ -18,7 +18,7 @@ from ..mailauth.result import Result
 from ..model.verdict import NO_OPINION, Finding, Opinion, finding
 from ..seams import Answer, DnsStatus, Resolver
 from .examined import Examined
-from .fraud import links_of
+from .links import links_of
 
 log = Log("blocklists")
 
