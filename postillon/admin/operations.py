@@ -31,6 +31,7 @@ from . import reports as reports
 from . import sending as sending
 from . import sharing as sharing
 from . import traces
+from . import why as why
 from .tools import OPERATIONS, Tools, queue_number
 from .tools import operation as _operation
 

@@ -31,6 +31,7 @@ _COMMANDS = {
     "acl": "mailboxes that others may use",
     "queue": "mail that waits to be delivered",
     "trace": "what became of a message, and why",
+    "why": "why a message was delivered, put into Junk or refused",
     "probe": "how mail for an address would be delivered",
     "dkim": "keys that outgoing mail is signed with",
     "reports": "what others report about mail in our names and about TLS",

@@ -73,6 +73,8 @@ class Judgement:
     """Findings that hold for one account only, besides *findings*."""
     score: float = 0.0
     """The sum of *findings*."""
+    thresholds: Thresholds | None = None
+    """What the sum met, for accounts without thresholds of their own."""
     why: str = ""
     """What decided where the scores did not, in a few words."""
     edits: tuple[Edits, ...] = ()
@@ -225,6 +227,7 @@ class Judge:
             findings=findings,
             personal=personal,
             score=_sum(findings),
+            thresholds=common if self._filters else None,
             why=known.why if known else "",
             edits=tuple(opinion.edits for opinion in opinions if opinion.edits is not None),
         )

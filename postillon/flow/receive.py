@@ -15,6 +15,7 @@ from ..message.encoded_words import decode
 from ..message.header import unfold, values
 from ..message.incoming import Incoming
 from ..message.octets import Octets
+from ..message.prepare import thread_links
 from ..message.trace import received, return_path
 from ..model.address import Address
 from ..model.envelope import Accepted, Client, Envelope, Recipient
@@ -234,7 +235,8 @@ class Receiver:
         try:
             return decide_all(incoming.accepted, judged.vote)
         except Refusal:
-            for record in records.judgement(incoming, judged):
+            message_id, _ = thread_links(accept.header_octets(incoming.body))
+            for record in records.judgement(incoming, judged, message_id):
                 self._store.note(record, incoming.body.blob)
             raise
 

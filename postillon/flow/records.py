@@ -46,11 +46,16 @@ def accepted(incoming: Incoming, message_id: bytes, *judged: Record) -> tuple[Re
     return (Record(Stage.ACCEPTED, incoming.at, facts), *judged)
 
 
-def judgement(incoming: Incoming, judged: Judgement) -> tuple[Record, ...]:
-    """What mail authentication and the filters found, and what follows for most recipients; none if nobody judged."""
+def judgement(incoming: Incoming, judged: Judgement, message_id: bytes = b"") -> tuple[Record, ...]:
+    """What mail authentication and the filters found, and what follows for most recipients; none if nobody judged.
+
+    *message_id*: by which a refused message is found, of which nothing else names it.
+    """
     if judged is UNJUDGED:
         return ()
     facts: dict[str, Any] = {"wish": judged.vote(None).wish.value}
+    if message_id:
+        facts["message_id"] = message_id.decode("utf-8", "replace")
     verdict = judged.verdict
     if verdict is not None:
         facts["spf"] = verdict.spf.result.value
@@ -59,13 +64,18 @@ def judgement(incoming: Incoming, judged: Judgement) -> tuple[Record, ...]:
         facts["arc"] = verdict.arc.result.value
         if verdict.findings:
             facts["missing"] = list(verdict.findings)
+        if verdict.heard:
+            facts["dns"] = [(one.kind, one.name, one.said) for one in verdict.heard]
     if judged.why:
         facts["why"] = judged.why
+    if judged.thresholds is not None:
+        facts["thresholds"] = [judged.thresholds.tag, judged.thresholds.junk, judged.thresholds.refuse]
     if judged.findings:
         facts["score"] = judged.score
         facts["findings"] = [(one.code, one.score, dict(one.facts)) for one in judged.findings]
     for account, own in judged.personal.items():
-        facts.setdefault("personal", []).append((account, [(one.code, one.score, dict(one.facts)) for one in own]))
+        told = [(one.code, one.score, dict(one.facts)) for one in own]
+        facts.setdefault("personal", []).append((account, told, judged.vote(account).wish.value))
     return (Record(Stage.JUDGED, incoming.at, facts),)
 
 

@@ -18,7 +18,7 @@ from .dmarc import Dmarc
 from .dmarc_record import Policy
 from .iprev import Iprev
 from .names import canonical
-from .questions import Questions, Share
+from .questions import Heard, Questions, Share
 from .result import Result
 from .spf import Spf
 
@@ -56,6 +56,8 @@ class Verdict:
     authors: Authors
     findings: tuple[str, ...] = field(default=())
     """What could not be judged, in words."""
+    heard: tuple[Heard, ...] = field(default=(), compare=False)
+    """What DNS said."""
 
     @property
     def policy(self) -> Policy:
@@ -118,7 +120,7 @@ async def evaluate(
     for share in shares.values():
         share.release()
     chain = await arc.evaluate(content, chain, rest)
-    return Verdict(sent, tuple(signed), tuple(judged), chain, reverse, named, _findings(shares, named))
+    return Verdict(sent, tuple(signed), tuple(judged), chain, reverse, named, _findings(shares, named), budget.heard())
 
 
 def _findings(shares: dict[str, Share], named: Authors) -> tuple[str, ...]:

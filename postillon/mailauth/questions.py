@@ -8,8 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from ..seams import Answer, DnsStatus, Resolver
+
+MAX_HEARD, MAX_SHOWN, MAX_RECORD = 16, 4, 100
+"""Answers that are remembered, records of one, characters of a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One answer of DNS, as it was."""
+
+    kind: str
+    """`txt`, `mx`, `addresses`, `ptr`."""
+    name: str
+    said: str
+    """The records, cut; or why there are none."""
+
+
+def _shown(record: object) -> str:
+    return (" ".join(map(str, record)) if isinstance(record, tuple) else str(record))[:MAX_RECORD]
 
 
 class Questions:
@@ -20,6 +39,14 @@ class Questions:
         self.deadline = asyncio.get_running_loop().time() + seconds
         self.known: dict[tuple[str, ...], asyncio.Future[Answer]] = {}
         self.common = total
+
+    def heard(self) -> tuple[Heard, ...]:
+        """What was asked and answered, for whoever asks later why a message was judged as it was."""
+        done = [(key, one.result()) for key, one in self.known.items() if one.done() and not one.cancelled()]
+        return tuple(
+            Heard(key[0], key[1], ", ".join(_shown(record) for record in answer.records[:MAX_SHOWN]) or answer.status.value)
+            for key, answer in done[:MAX_HEARD]
+        )
 
     def share(self, reserved: int = 0) -> Share:
         """A resolver that spends *reserved* questions of its own first, then those that are nobody's."""
