@@ -67,7 +67,7 @@ from .ports import MailPaths, Port, Session, asking, proxies, smtp_ports
 from .reports import Reports, make_reports
 from .resolver import make_resolver
 from .rules import make_fallbacks, make_relay_domains, make_rules
-from .sending import make_allowance, make_srs
+from .sending import make_allowance, make_language, make_srs
 from .tls import chains
 from .tls_reports import make_tls_reports
 
@@ -160,6 +160,7 @@ def compose(spec: Spec, data: Opened) -> Office:
         queue_lifetime_s=flow.queue_lifetime_s,
         signer=signer,
         srs=srs,
+        language_of=make_language(data),
     )
     deliverer = Deliverer(store=data.store, directory=data.directory, clock=data.clock, settings=flow, reporter=reporter, srs=srs)
 

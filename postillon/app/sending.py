@@ -6,8 +6,10 @@ from dataclasses import fields
 
 from ..config import Config
 from ..flow.allowance import Allowance, AllowanceSettings
+from ..flow.bounce import LanguageOf
 from ..flow.notice import Notices
 from ..mailauth.srs import Srs
+from ..model.ids import AccountId
 from ..model.sending import NO_LIMITS, SendingLimits
 from .data import Opened
 
@@ -21,6 +23,7 @@ def make_allowance(config: Config, data: Opened) -> Allowance:
         directory=data.directory,
         clock=data.clock,
         notices=make_notices(config, data),
+        language_of=make_language(data),
         settings=AllowanceSettings(NO_LIMITS if config.development is not None else limits, wanted.watch),
     )
 
@@ -39,3 +42,10 @@ def make_notices(config: Config, data: Opened) -> Notices:
 def make_srs(config: Config, data: Opened) -> Srs | None:
     """None: the senders of what aliases hand on stay what they are."""
     return Srs(data.secret) if config.sending.srs and data.secret else None
+
+
+def make_language(data: Opened) -> LanguageOf:
+    async def language_of(account: AccountId) -> str:
+        return (await data.knowledge.choice(account)).language
+
+    return language_of

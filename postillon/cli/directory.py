@@ -218,6 +218,17 @@ def account_limit(server: Server, address: str, default: bool, **limits: int | N
         click.echo(f"`postillon account release {address}` lets it go.")
 
 
+@account.command("language")
+@click.argument("address")
+@click.argument("code", default="")
+@on_server
+def account_language(server: Server, address: str, code: str) -> None:
+    """The language in which an account gets reports and notices, `en` or `fr`; with CODE, set it."""
+    if code:
+        server.ask("judging.choose", address=address, language=code)
+    server.show({"address": address, "language": server.ask("judging.choice", address=address)["language"]})
+
+
 @account.command("suppressed")
 @click.argument("address")
 @click.option("--add", metavar="RECIPIENT", default="", help="Do not let it write to RECIPIENT.")

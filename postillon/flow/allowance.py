@@ -20,13 +20,12 @@ from ..model.sending import Charge, SendingLimits, Usage
 from ..seams import Clock, Database, Directory, Tx
 from ..storage.store import sending, settings, suppression
 from . import baseline, notice_words
+from .bounce import LanguageOf
 from .notice import Notices
 
 log = Log("sending")
 
 _ASK = "If you may write to it again, ask your administrator to remove it from your list"
-LANGUAGE = "language"
-"""The account's setting: the language it reads, `en` or `fr`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,9 @@ class Allowance:
         clock: Clock,
         notices: Notices,
         settings: AllowanceSettings | None = None,
+        language_of: LanguageOf | None = None,
     ) -> None:
+        self._language_of = language_of
         self._database = database
         self._directory = directory
         self._clock = clock
@@ -134,7 +135,7 @@ class Allowance:
         try:
             name = (await self._directory.account(account)).name
             await self._notices.operator(*notice_words.held_for_operator(name, found, self._settings.language))
-            language = await self._database.peek(lambda tx: settings.get(tx, account, LANGUAGE)) or "en"
+            language = await self._language_of(account) if self._language_of is not None else "en"
             await self._notices.account(account, *notice_words.held_for_account(name, found, language))
         except Refusal as error:
             log.warning("nobody told of a held account", account=account, reason=error.detail or error.text)

@@ -7,7 +7,7 @@ sender, so nothing is ever reported about a report, and the envelope sender gets
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from ..log import Log
@@ -23,14 +23,21 @@ from ..model.errors import Refusal
 from ..model.ids import AccountId, QueueId
 from ..model.plan import Enqueue, File, Plan
 from ..model.queue import Outcome, OutcomeKind, QueueEntry
+from ..model.record import Record, Stage
 from ..seams import Clock, Directory, FindKind
 from ..storage.ids import IdSource
 from ..storage.store import Rope, Store
 from . import records
-from .report_words import Lost, delay_words, explanation, success_words
+from .report_words import Lost, delay_words, explanation, subject_words, success_words
 from .sign import Signer
 
 log = Log("queue")
+
+WHY_WITHHELD = {
+    "spf": "the sender is likely to be forged, its domain does not send from there (SPF)",
+    "junk": "the message was judged junk, its sender is likely to be forged",
+}
+"""By `Envelope.withheld`."""
 
 MAX_RETURNED = 256 * 1024
 """Octets of a message up to which it is returned whole when its sender wants that (RET=FULL); of larger ones the header is."""
@@ -54,6 +61,11 @@ class About:
     """Its id, for the records."""
 
 
+LanguageOf = Callable[[AccountId], Awaitable[str]]
+Words = Callable[[str], str]
+"""The part for people, in a language."""
+
+
 class Reporter:
     """Makes reports. *hostname* names us in them; *queue_lifetime_s*: how long a report to another server is tried."""
 
@@ -68,8 +80,11 @@ class Reporter:
         queue_lifetime_s: int = 5 * 86400,
         signer: Signer | None = None,
         srs: Srs | None = None,
+        language_of: LanguageOf | None = None,
     ) -> None:
+        """*language_of*: which language an account reads; without it all read English."""
         self._srs = srs
+        self._language_of = language_of
         self._store = store
         self._directory = directory
         self._clock = clock
@@ -80,30 +95,32 @@ class Reporter:
 
     async def failure(self, lost: Sequence[Lost]) -> Plan | None:
         """The report about recipients of one message that were given up; None if nobody wants one. Raises Refusal."""
-        wanted = [(entry, outcome) for entry, outcome in lost if wants_failure(entry)]
+        wanted = self._told([(entry, outcome) for entry, outcome in lost if wants_failure(entry)], "that it failed")
         if not wanted:
             return None
         about = await self._about(wanted[0][0], whole=True)
-        return await self._plan(about, _reported(wanted, self._clock.now()), explanation(wanted, self._hostname))
+        reported = _reported(wanted, self._clock.now())
+        return await self._plan(about, reported, lambda language: explanation(wanted, self._hostname, language))
 
     async def delay(self, late: Sequence[Lost]) -> Plan | None:
         """The report about recipients of one message that will be tried again (see `wants_delay`). Raises Refusal."""
-        wanted = [(entry, outcome) for entry, outcome in late if wants_delay(entry)]
+        wanted = self._told([(entry, outcome) for entry, outcome in late if wants_delay(entry)], "that it is late")
         if not wanted:
             return None
         until = min(entry.expires for entry, _ in wanted)
-        words = delay_words(wanted, self._hostname, until)
         about = await self._about(wanted[0][0])
-        return await self._plan(about, _reported(wanted, self._clock.now()), words, until)
+        reported = _reported(wanted, self._clock.now())
+        return await self._plan(about, reported, lambda language: delay_words(wanted, self._hostname, until, language), until)
 
     async def relayed(self, taken: Sequence[Lost]) -> Plan | None:
         """The report about recipients that a server took which does not know DSN (RFC 3461 §5.2.2). Raises Refusal."""
-        wanted = [(entry, outcome) for entry, outcome in taken if wants_success(entry.envelope, entry.recipient)]
+        asked = [(entry, outcome) for entry, outcome in taken if wants_success(entry.envelope, entry.recipient)]
+        wanted = self._told(asked, "that it was delivered")
         if not wanted:
             return None
         reported = _reported(wanted, self._clock.now())
         about = await self._about(wanted[0][0])
-        return await self._plan(about, reported, success_words(reported, self._hostname, about.made_at))
+        return await self._plan(about, reported, self._success(reported, about))
 
     async def filed(self, entry: QueueEntry) -> Plan | None:
         """The report about a copy that the queue kept for an account and that is filed now. Raises Refusal."""
@@ -114,7 +131,26 @@ class Reporter:
         wanted = [one for one in reported if wants_success(about.envelope, one.recipient)]
         if not wanted:
             return None
-        return await self._plan(about, wanted, success_words(wanted, self._hostname, about.made_at))
+        if about.envelope.withheld:
+            self._withhold(about.envelope, "that it was delivered", about.message or about.name)
+            return None
+        return await self._plan(about, wanted, self._success(wanted, about))
+
+    def _success(self, reported: Sequence[dsn.Reported], about: About) -> Words:
+        return lambda language: success_words(reported, self._hostname, about.made_at, language)
+
+    def _told(self, wanted: list[Lost], news: str) -> list[Lost]:
+        """*wanted*, but of a message whose sender is likely to be forged: that stays between us and the records."""
+        if not wanted or not wanted[0][0].envelope.withheld:
+            return wanted
+        entry = wanted[0][0]
+        self._withhold(entry.envelope, news, f"{entry.blob:x}")
+        return []
+
+    def _withhold(self, envelope: Envelope, news: str, message: str) -> None:
+        why = f"{news}: {WHY_WITHHELD.get(envelope.withheld, envelope.withheld)}"
+        log.info("report withheld", message=message, sender=envelope.sender or "<>", why=why)
+        self._store.note(Record(Stage.WITHHELD, self._clock.now(), {"why": why}), int(message, 16))
 
     def _original(self, sender: Address) -> Address:
         """Of what an alias handed on: whose message it was."""
@@ -152,20 +188,31 @@ class Reporter:
             log.warning("original not readable", queue=name, reason=refusal.detail or refusal.text)
         return About(entry.envelope, header, entry.made_at, name, content, f"{entry.blob:x}")
 
-    def _octets(self, about: About, sender: Address, reported: Sequence[dsn.Reported], words: str, until: int | None) -> bytes:
+    def _octets(
+        self, about: About, sender: Address, reported: Sequence[dsn.Reported], words: Words, until: int | None, language: str
+    ) -> bytes:
+        envelope = about.envelope
         name = f"{self._ids.next():x}"
         return dsn.report(
-            dsn.Original(sender, about.header, about.made_at, about.envelope.envid, about.content),
+            dsn.Original(sender, about.header, about.made_at, envelope.envid, about.content, envelope.smtputf8),
             reported,
             host=self._hostname,
             at=self._clock.now(),
             message_id=f"{name}.report@{self._hostname}",
             boundary=f"={name}.{secrets.token_hex(12)}",
             retry_until=until,
-            words=words,
+            words=words(language),
+            subject=lambda action, subject: subject_words(action, subject, language),
         )
 
-    async def _plan(self, about: About, reported: Sequence[dsn.Reported], words: str, until: int | None = None) -> Plan | None:
+    async def _language(self, targets: Sequence[AccountId | Address]) -> str:
+        """That of the account who gets it."""
+        account = next((target for target in targets if not isinstance(target, Address)), None)
+        if account is None or self._language_of is None:
+            return "en"
+        return await self._language_of(account) or "en"
+
+    async def _plan(self, about: About, reported: Sequence[dsn.Reported], words: Words, until: int | None = None) -> Plan | None:
         assert about.envelope.sender is not None, "wants_…"
         sender = self._original(about.envelope.sender)
         targets = await self._targets(sender)
@@ -173,7 +220,7 @@ class Reporter:
             log.warning("no report: its sender is not to be found", queue=about.name, sender=sender)
             return None
         now = self._clock.now()
-        octets = self._octets(about, sender, reported, words, until)
+        octets = self._octets(about, sender, reported, words, until, await self._language(targets))
         spool = self._store.spool(len(octets))
         spool.write(octets)
         body = await spool.finish()

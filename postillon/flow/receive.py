@@ -9,6 +9,7 @@ from dataclasses import replace
 from ..directory.bans import Bans, Offence
 from ..filters.words import sentence
 from ..log import Log
+from ..mailauth.result import Result
 from ..mailauth.srs import Srs, SrsError, is_srs
 from ..message.edited import edited, together
 from ..message.encoded_words import decode
@@ -33,7 +34,7 @@ from .edits import Editor
 from .gate import Gate
 from .judge import judge_sender
 from .judgement import UNJUDGED, Judge, Judgement
-from .plan import Fates, decide_all
+from .plan import Fates, Wish, decide_all
 from .relay_domains import RelayDomains
 from .report_inbox import ReportInbox
 from .rules import IN, NO_ORDERS, Orders, Rules
@@ -183,6 +184,9 @@ class Receiver:
     async def _take(self, incoming: Incoming, header: bytes, judged: Judgement, key: bytes, started: float) -> Receipt:
         """Plan and commit what is judged. Raises Refusal."""
         fates = self._decide(incoming, judged)
+        withheld = _withheld(judged)
+        if withheld:
+            incoming = replace(incoming, envelope=replace(incoming.envelope, withheld=withheld))
         orders = self._orders(incoming, header)
         judged = _edited(judged, header, orders)
         envelope = orders.envelope(accept.with_tls_wish(incoming.envelope, header))
@@ -262,6 +266,13 @@ def _refusal(one: Accepted, judged: Judgement) -> Refusal | None:
     except Refusal as refusal:
         return refusal
     return None
+
+
+def _withheld(judged: Judgement) -> str:
+    """Why the sender is told nothing about the message: it is likely to be somebody else."""
+    if judged.verdict is not None and judged.verdict.spf.result is Result.FAIL:
+        return "spf"
+    return "junk" if judged.vote(None).wish in (Wish.JUNK, Wish.QUARANTINE, Wish.REFUSE_SPAM) else ""
 
 
 def _edited(judged: Judgement, header: bytes, orders: Orders) -> Judgement:

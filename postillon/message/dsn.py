@@ -1,4 +1,4 @@
-"""Delivery status notifications: what a sender is told about recipients (RFC 3461, 3464, 6522; addresses: RFC 6533 §3).
+"""Delivery status notifications: what a sender is told about recipients (RFC 3461, 3464, 6522; international: RFC 6533).
 
 Pure: the time, the Message-ID and the boundary are arguments. To whom a report goes, and whether, is the flow's decision.
 """
@@ -6,7 +6,7 @@ Pure: the time, the Message-ID and the boundary are arguments. To whom a report 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..model.address import Address
@@ -57,6 +57,8 @@ class Original:
     """ENVID, decoded."""
     content: bytes | None = None
     """The whole message, if it shall be returned; else its header is."""
+    smtputf8: bool = False
+    """It came with SMTPUTF8, and so may the report go (RFC 6533)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,13 @@ def report(
     retry_until: int | None = None,
     words: str | None = None,
     author: Address | None = None,
+    subject: Callable[[str, str], str] | None = None,
 ) -> bytes:
     """The whole report, a message to the original's sender, in CRLF lines.
 
     *host* is our name, *message_id* (no angle brackets) and *boundary* are fresh. *retry_until*: for delays, when we give up.
-    *words*: the part for people, if the caller has better ones than ours. *author* is
+    *words*: the part for people, if the caller has better ones than ours; *subject* makes a subject of the action and the
+    original's subject. *author* is
     who answers questions (RFC 3464 §2), `MAILER-DAEMON@host` if nobody is named.
     Raises `build.BuildError` if there is nobody to report on, or the boundary occurs in the original.
     """
@@ -111,7 +115,7 @@ def report(
         [
             build.addresses("From", [("Mail Delivery System", author or Address("MAILER-DAEMON", host))]),
             build.addresses("To", [("", original.sender)]),
-            build.text("Subject", _subject(original.header, worst)),
+            build.text("Subject", (subject or _subject)(worst, decode((first(original.header, b"subject") or b"")[:500]))),
             build.date("Date", at, zone),
             build.message_id("Message-ID", [message_id]),
             _thread(original.header),
@@ -123,8 +127,7 @@ def report(
     )
 
 
-def _subject(header: bytes, action: str) -> str:
-    subject = decode((first(header, b"subject") or b"")[:500])
+def _subject(action: str, subject: str) -> str:
     return f"{_SUBJECT[action]}: {subject}" if subject.strip() else f"{_SUBJECT[action]}: your message"
 
 
@@ -167,17 +170,22 @@ def _status_part(original: Original, reported: Sequence[Reported], host: str, zo
     """message/delivery-status: fields about the message, then a block for each recipient (RFC 3464 §2.1)."""
     fields = [_field("Original-Envelope-Id", original.envid)] if original.envid else []
     fields += [_field("Reporting-MTA", f"dns; {host}"), _field("Arrival-Date", format_date(original.arrived, zone))]
-    blocks = [b"".join(fields), *(_recipient_block(one, zone, retry_until) for one in reported)]
-    return build.content_type("message/delivery-status") + b"\r\n" + b"\r\n".join(blocks)
+    blocks = [b"".join(fields), *(_recipient_block(one, zone, retry_until, original.smtputf8) for one in reported)]
+    content = b"\r\n".join(blocks)
+    if content.isascii():
+        return build.content_type("message/delivery-status") + b"\r\n" + content
+    # RFC 6533 §4: addresses as they are need the type that may hold them.
+    coding = build.raw("Content-Transfer-Encoding", b"8bit")
+    return build.content_type("message/global-delivery-status") + coding + b"\r\n" + content
 
 
-def _recipient_block(one: Reported, zone: int, retry_until: int | None) -> bytes:
+def _recipient_block(one: Reported, zone: int, retry_until: int | None, smtputf8: bool) -> bytes:
     outcome = one.outcome
     fields = []
     if one.recipient.original and _TYPED.fullmatch(one.recipient.original):
         fields.append(_field("Original-Recipient", one.recipient.original))
     fields += [
-        _field("Final-Recipient", typed_address(one.recipient.address)),
+        build.raw("Final-Recipient", typed_address(one.recipient.address, as_it_is=smtputf8).encode("utf-8", "replace")),
         _field("Action", one.action),
         _field("Status", _status(outcome)),
     ]
@@ -200,6 +208,9 @@ def _returned(original: Original) -> bytes:
         kind, content = "message/rfc822", original.content
     else:
         kind, content = "text/rfc822-headers", original.header[:MAX_HEADER_RETURNED].rstrip(b"\r\n") + b"\r\n"
+    if original.smtputf8 and not original.header.isascii():
+        # RFC 6533 §6: a header in UTF-8 has types of its own.
+        kind = "message/global" if original.content is not None else "message/global-headers"
     coding = b"" if content.isascii() else build.raw("Content-Transfer-Encoding", b"8bit")
     return build.content_type(kind) + coding + b"\r\n" + content
 
@@ -220,11 +231,15 @@ def _field(name: str, value: str) -> bytes:
     return build.raw(name, _line(value).encode("ascii"))
 
 
-def typed_address(address: Address) -> str:
-    """`rfc822; a@b`, or the `utf-8` type with its ASCII form (RFC 6533 §3 utf-8-addr-xtext)."""
+def typed_address(address: Address, *, as_it_is: bool = False) -> str:
+    """`rfc822; a@b`, or the `utf-8` type: in its ASCII form (RFC 6533 §3 utf-8-addr-xtext), or *as_it_is* in UTF-8."""
     if address.is_ascii:
         return f"rfc822; {address}"
-    written = "".join(char if "!" <= char <= "~" and char not in "\\+=" else f"\\x{{{ord(char):X}}}" for char in str(address))
+
+    def may_stand(char: str) -> bool:
+        return (char > "\xa0" and as_it_is and char.isprintable()) or ("!" <= char <= "~" and char not in "\\+=")
+
+    written = "".join(char if may_stand(char) else f"\\x{{{ord(char):X}}}" for char in str(address))
     return f"utf-8; {written}"
 
 

@@ -67,6 +67,9 @@ class Envelope:
     solicit: tuple[str, ...] = ()
     """NO-SOLICITING (RFC 3865): the keywords that the sender gave, in lower case."""
 
+    withheld: str = ""
+    """Why its sender, who is likely to be forged, is told nothing about it: `spf`, `junk`; empty: it may hear of it."""
+
     def release_at(self, accepted: int) -> int:
         """Epoch seconds before which nothing is delivered; *accepted*: when we took the message."""
         return max(accepted, self.hold_until, accepted + self.hold_for)

@@ -52,7 +52,9 @@ async def test_an_account_is_limited_held_and_released(tmp_path: Path):
                 assert server.subjects(ALICE) == [f"{ALICE} has reached a sending limit"]
                 asked(server, "account", "limit", ALICE, "--default")
                 assert "first time per day" in server.command("account", "limit", ALICE).stdout
+                assert asked(server, "account", "language", ALICE, "fr") == {"address": ALICE, "language": "fr"}
                 asked(server, "account", "hold", ALICE)
+                assert "Votre courrier vers d'autres serveurs est retenu" in server.subjects(ALICE)
                 server.send(ALICE, "held@there.test", "two")
                 (row,) = asked(server, "queue", "list")
                 assert (row["state"], row["recipient"]) == ("account_held", "held@there.test")

@@ -13,10 +13,10 @@ from postillon.flow.allowance import Allowance, AllowanceSettings
 from postillon.flow.notice import Notices
 from postillon.flow.submit import Submitter
 from postillon.model.errors import SendingLimitReached
+from postillon.model.ids import AccountId
 from postillon.model.queue import QueueState
 from postillon.model.sending import NO_LIMITS, SendingLimits
 from postillon.storage.ids import IdSource
-from postillon.storage.store import settings
 
 from .conftest import SETTINGS, Office
 
@@ -26,6 +26,10 @@ _numbers = itertools.count()
 def text() -> bytes:
     """Each time another one."""
     return b"From: alice@example.test\r\nSubject: hi\r\n\r\nHello %d.\r\n" % next(_numbers)
+
+
+async def french(_: AccountId) -> str:
+    return "fr"
 
 
 def limited(office: Office, limits: SendingLimits = NO_LIMITS) -> tuple[Office, Allowance]:
@@ -38,6 +42,7 @@ def limited(office: Office, limits: SendingLimits = NO_LIMITS) -> tuple[Office, 
         clock=office.clock,
         notices=notices,
         settings=AllowanceSettings(limits),
+        language_of=french,
     )
     submitter = Submitter(
         store=office.store,
@@ -85,7 +90,6 @@ async def test_too_many_recipients_are_refused_after_data(office: Office):
 
 async def test_a_break_with_what_is_usual_holds_the_queue_and_tells_both(office: Office):
     office, allowance = limited(office)
-    await office.store.database.write(lambda tx: settings.put(tx, office.alice, "language", "fr"))
     for day in range(35):
         office.clock.at += 43200
         await office.submit("alice@example.test", [f"friend{day % 3}@there.test"], text())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import email
+from dataclasses import replace
 from email.message import Message
 
 import pytest
@@ -157,6 +158,19 @@ def test_international_addresses_have_a_type_of_their_own():
     assert typed_address(Address("jörg+x", "example.org")) == "utf-8; j\\x{F6}rg\\x{2B}x@example.org"
     octets = made(Reported(Recipient(Address("jörg", "example.org")), FAILED))
     assert status(octets)[1]["Final-Recipient"] == "utf-8; j\\x{F6}rg@example.org"
+
+
+def test_a_report_about_international_mail_says_its_addresses_and_header_as_they_are():
+    header = "From: jörg@example.org\r\nSubject: Grüße\r\n\r\n".encode()
+    original = replace(ORIGINAL, header=header, smtputf8=True)
+    octets = made(Reported(Recipient(Address("jörg+x", "example.org")), FAILED), original=original)
+    part, returned = survey(octets).part.children[1:]
+    assert part.content_type == b"message/global-delivery-status" and part.encoding == b"8bit"
+    assert "\r\nFinal-Recipient: utf-8; jörg\\x{2B}x@example.org\r\n".encode() in octets[part.body_start : part.body_end]
+    assert returned.content_type == b"message/global-headers" and returned.encoding == b"8bit"
+    assert "Subject: Grüße".encode() in octets[returned.body_start : returned.body_end]
+    whole = made(Reported(Recipient(BOB), FAILED), original=replace(original, content=header + b"x\r\n"))
+    assert [child.content_type for child in survey(whole).part.children[1:]] == [b"message/delivery-status", b"message/global"]
 
 
 class TestXtext:

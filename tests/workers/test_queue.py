@@ -514,8 +514,9 @@ async def test_what_fails_again_and_again_goes_by_the_other_next_hop(office: Off
     async with working(office, post, settings=settings, fallbacks=fallbacks) as worker:
         async with asyncio.timeout(20):
             while sum(post.delivered.values()) < 8:
-                office.clock.at += 3600
-                worker._nudge.set()
+                if not worker._live:  # a clock that jumps over the end of leases makes others try as well
+                    office.clock.at += 3600
+                    worker._nudge.set()
                 await asyncio.sleep(0.01)
     assert set(post.delivered) == {f"u{n}@dead.test" for n in range(8)} and max(post.delivered.values()) == 1
     (left,) = await office.store.queue_views()

@@ -18,9 +18,9 @@ def encode_envelope(envelope: Envelope) -> bytes:
     sender = None if envelope.sender is None else [envelope.sender.local, envelope.sender.domain]
     properties = [envelope.body, envelope.smtputf8, envelope.size, envelope.ret, envelope.envid, envelope.require_tls]
     by = envelope.deliver_by
-    if by is None and not envelope.priority and not envelope.solicit:
+    if by is None and not envelope.priority and not envelope.solicit and not envelope.withheld:
         return _encode([sender, *properties, envelope.tls_optional])
-    rare = [by and [by.seconds, by.returns, by.traces], envelope.priority, envelope.solicit]
+    rare = [by and [by.seconds, by.returns, by.traces], envelope.priority, envelope.solicit, envelope.withheld]
     return _encode([sender, *properties, envelope.tls_optional, rare])
 
 
@@ -36,7 +36,7 @@ def decode_recipient(data: bytes) -> Recipient:
 
 def decode_envelope(data: bytes, *recipients: Recipient) -> Envelope:
     sender, body, smtputf8, size, ret, envid, require_tls, *later = _decode(data)
-    by, priority, solicit = later[1] if len(later) > 1 else (None, 0, ())
+    by, priority, solicit, withheld = later[1] if len(later) > 1 else (None, 0, (), "")
     return Envelope(
         sender=None if sender is None else Address(*sender),
         recipients=recipients,
@@ -50,6 +50,7 @@ def decode_envelope(data: bytes, *recipients: Recipient) -> Envelope:
         deliver_by=None if by is None else DeliverBy(*by),
         priority=priority,
         solicit=tuple(solicit),
+        withheld=withheld,
     )
 
 
