@@ -87,6 +87,11 @@ def _refused(facts: Facts) -> str:
     return f"{kind} at {where}, {_from(facts)}{_envelope(facts)}: {answer}"
 
 
+def _banned(facts: Facts) -> str:
+    peer, until = printable(facts.get("peer", "")), _moment(facts.get("until", 0))
+    return f"{peer} was banned until {until} for {printable(facts.get('reason', ''))}; `postillon ban remove` lets it in again"
+
+
 def _judged(facts: Facts) -> str:
     parts = []
     if "spf" in facts:
@@ -185,6 +190,7 @@ def _operator(done: str) -> Callable[[Facts], str]:
 _SENTENCES: dict[Stage, Callable[[Facts], str]] = {
     Stage.REFUSED: _refused,
     Stage.GREYLISTED: _refused,
+    Stage.BANNED: _banned,
     Stage.ACCEPTED: _accepted,
     Stage.REPEATED: lambda facts: "the same message came again, since our answer had been lost; nothing was done again",
     Stage.JUDGED: _judged,

@@ -21,6 +21,7 @@ from ..directory.local import DirectorySettings, LocalDirectory
 from ..directory.oauth import OAuthSettings, OAuthTokens
 from ..directory.pool import PasswordPool
 from ..filters.notebook import Notebook
+from ..model.record import Record, Stage
 from ..net.tls import client_context
 from ..seams import Bus, Clock
 from ..storage.blobs.files import FileBlobs
@@ -30,6 +31,7 @@ from ..storage.knowledge import Knowledge
 from ..storage.search.index import FileIndex
 from ..storage.space import Space
 from ..storage.store import Store, owner_of
+from ..storage.store.bans import Ban
 from .lives import Lives
 
 SECRET = "secret"
@@ -166,6 +168,7 @@ async def opened(
             keeps_records=config.records.keep_days > 0,
         )
         bans = Bans(database, side, hub, clock, ban_settings(config))
+        bans.on_banned = lambda ban: store.note(record_of(ban))
         settings = LimiterSettings(loopback_exempt=config.development is not None)
         limiter = Limiter(side, clock, settings, lambda address: bans.note(address, Offence.LOGIN))
         secret = await _secret(store)
@@ -205,6 +208,12 @@ async def opened(
         await index.close()
         await side.close()
         await database.close()
+
+
+def record_of(ban: Ban) -> Record:
+    """For `postillon trace ADDRESS`: why nothing more comes from there."""
+    peer = ban.network.removesuffix("/32")
+    return Record(Stage.BANNED, ban.since, {"peer": peer, "until": ban.ends, "reason": ban.reason})
 
 
 def ban_settings(config: Config) -> BanSettings:

@@ -89,6 +89,8 @@ class Bans:
         self._offenders: dict[str, None] = {}
         """Hosts that have offended lately: only for them a message is worth a note."""
         self._hosts: dict[str, str] = {}
+        self.on_banned: Callable[[Ban], None] = lambda ban: None
+        """Told of each ban that this worker makes."""
         self._loaded_at = 0
         self._flushing = asyncio.Event()
 
@@ -251,6 +253,7 @@ class Bans:
         made = await self._database.write(lambda tx: _put(tx, wanted, now, self.settings))
         for ban in made:
             log.warning("banned", peer=ban.network, seconds=ban.ends - now, reason=ban.reason)
+            self.on_banned(ban)
         return made
 
     def _overlaps_trusted(self, network: str) -> bool:
@@ -276,6 +279,7 @@ class Bans:
 
         await self._database.write(work)
         await self.load()
+        self.on_banned(ban)
         return ban
 
     async def remove(self, network: str) -> Ban:

@@ -18,6 +18,8 @@ class Stage(StrEnum):
     REFUSED = "refused"
     """In the dialogue, for good or for the moment: its facts have the command and the status."""
     GREYLISTED = "greylisted"
+    BANNED = "banned"
+    """A peer collected offences and is refused at accept for a time."""
     ACCEPTED = "accepted"
     REPEATED = "repeated"
     """The same message came again, since our answer had been lost; nothing was done again."""

@@ -55,6 +55,7 @@ def test_a_dictionary_attack_ends_in_a_ban_that_holds_for_all_services(server: P
     assert said(server, "pop3", "127.0.0.66").startswith(b"-ERR ")
     assert said(server, "submissions", "127.0.0.66") == b""
     assert said(server, "smtp", "127.0.0.67").startswith(b"220 ")
+    wait_until(lambda: "was banned until" in server.command("trace", "127.0.0.66").stdout, 10, "the record")
     done = server.command("ban", "remove", "127.0.0.66")
     assert done.returncode == 0 and "may come in again" in done.stdout
     wait_until(lambda: said(server, "smtp", "127.0.0.66").startswith(b"220 "), 10, "to be let in")

@@ -36,7 +36,7 @@ UNNAMED_S = 15
 STEP = 2000
 
 _NAMES = ("message_id", "sender", "queue", "peer", "session")
-_REFUSALS = (Stage.REFUSED, Stage.GREYLISTED)
+_REFUSALS = (Stage.REFUSED, Stage.GREYLISTED, Stage.BANNED)
 _STAGES = {stage.value: stage for stage in Stage}
 _encode = msgspec.msgpack.Encoder(enc_hook=str).encode
 _decode = msgspec.msgpack.Decoder().decode
