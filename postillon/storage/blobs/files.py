@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from ...model.errors import DiskFull, Unavailable
 from ...model.ids import BlobId
 
+AT_HAND = 256 << 10
+"""Octets up to which a read is tried on the event loop."""
+
 
 class FileBlobs:
     """`seams.BlobStore` in a directory on the same file system as the spool."""
@@ -40,7 +43,9 @@ class FileBlobs:
             raise Unavailable("The message could not be stored", detail=f"{target}: {error}") from error
 
     async def read(self, blob: BlobId, start: int, stop: int) -> bytes:
-        return await asyncio.to_thread(self._read, self._path(blob), start, stop)
+        path = self._path(blob)
+        found = _at_hand(path, start, stop) if stop - start <= AT_HAND else None
+        return await asyncio.to_thread(self._read, path, start, stop) if found is None else found
 
     def _read(self, path: str, start: int, stop: int) -> bytes:
         try:
@@ -65,6 +70,21 @@ class FileBlobs:
                 os.unlink(path)
             except FileNotFoundError:
                 continue
+
+
+def _at_hand(path: str, start: int, stop: int) -> bytes | None:
+    """The octets, if the kernel has them in memory: then reading them takes less time than asking a thread to."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None  # the thread will tell
+    buffer = bytearray(stop - start)
+    try:
+        return bytes(buffer) if os.preadv(fd, [buffer], start, os.RWF_NOWAIT) == len(buffer) else None
+    except OSError:  # it would have to wait for the disk, or the file system cannot tell
+        return None
+    finally:
+        os.close(fd)
 
 
 def _sync_directory(path: str) -> None:
