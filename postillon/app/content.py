@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 from .. import __version__
 from ..config import Config
-from ..config.settings import ContentRules, Milter
+from ..config.settings import ContentRules, Filters, Milter
 from ..filters.attachments import Action, Attachments, ContentPolicy, ContentSettings
+from ..filters.clamav import ClamAv, ClamAvSettings
+from ..filters.examined import Examined
 from ..filters.milter import MilterSettings
 from ..filters.milters import Milters
 from ..filters.outside import WhenDown
+from ..filters.rspamd import Rspamd, RspamdSettings
 from ..flow.deliver import FlowSettings
 from ..flow.edits import Editor
-from ..flow.listened import Path, listened
+from ..flow.listened import MailPath, listened
 from ..flow.outgoing import Outgoing
 from ..model.envelope import Client
 from ..net.service import ServiceAddress
+from ..seams import Filter
 from .data import Opened
 
 _DANGERS = tuple(one.name for one in fields(ContentRules))
@@ -34,7 +39,7 @@ def make_milters(config: Config, service: str) -> Milters | None:
         hostname=config.hostname,
         version=__version__,
         service="smtp" if service == "mx" else service,
-        seconds=max(config.filters.total_time - SPARED_S, 1.0),
+        seconds=_spared(config, config.filters.total_time),
     )
 
 
@@ -62,10 +67,53 @@ def _rules(rules: ContentRules, common: ContentPolicy) -> ContentPolicy:
     return replace(common, **own)
 
 
+def make_clamav(config: Config, service: str) -> ClamAv | None:
+    wanted = config.clamav
+    if not wanted.address or service not in wanted.at:
+        return None
+    return ClamAv(
+        ClamAvSettings(
+            ServiceAddress.parse(wanted.address),
+            when_down=WhenDown(wanted.when_down),
+            found=Action(wanted.found),
+            time_s=_spared(config, wanted.time),
+            max_size=wanted.size,
+        )
+    )
+
+
+def make_rspamd(config: Config) -> Rspamd | None:
+    wanted = config.rspamd
+    if not wanted.address:
+        return None
+    password = Path(wanted.password_file).read_text(encoding="utf-8").partition("\n")[0] if wanted.password_file else ""
+    return Rspamd(
+        RspamdSettings(
+            ServiceAddress.parse(wanted.address),
+            when_down=WhenDown(wanted.when_down),
+            follows=wanted.follow,
+            scale=wanted.scale,
+            headers=wanted.headers,
+            password=password,
+            time_s=_spared(config, wanted.time),
+        ),
+        hostname=config.hostname,
+    )
+
+
+def outside_times(wanted: Filters) -> dict[str, float]:
+    """The limits for the filters that are other programs: they have their own, which end before these."""
+    return dict.fromkeys(("milter", "clamav", "rspamd"), float(wanted.total_time))
+
+
+def _spared(config: Config, seconds: float) -> float:
+    return max(min(seconds, config.filters.total_time - SPARED_S), 1.0)
+
+
 class Heard:
     """A mail path as a service has it: *path* with the milters that listen to it, which want to know when a client is gone."""
 
-    def __init__(self, path: Path, milters: Milters | None) -> None:
+    def __init__(self, path: MailPath, milters: Milters | None) -> None:
         self.path = listened(path, milters)
         self._milters = milters
 
@@ -77,7 +125,8 @@ class Heard:
 def make_outgoing(config: Config, data: Opened, flow: FlowSettings) -> Outgoing | None:
     """What is asked about mail of our own people; None if nothing is."""
     milters = make_milters(config, "submission")
-    filters = [one for one in (make_attachments(config, "submission"),) if one is not None]
+    made: list[Filter[Examined] | None] = [make_attachments(config, "submission"), make_clamav(config, "submission")]
+    filters = [one for one in made if one is not None]
     if milters is None and not filters:
         return None
     return Outgoing(

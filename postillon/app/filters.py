@@ -21,7 +21,7 @@ from ..model.choice import Choice
 from ..model.ids import AccountId
 from ..model.verdict import Thresholds
 from ..seams import Filter, Resolver
-from .content import make_attachments
+from .content import make_attachments, make_clamav, make_rspamd, outside_times
 from .data import Opened
 
 
@@ -43,6 +43,8 @@ Make = Callable[[Parts], Filter[Examined] | None]
 KINDS: Mapping[str, Make] = {
     "blocklists": lambda parts: BlocklistFilter(parts.blocklists) if parts.blocklists else None,
     "attachments": lambda parts: make_attachments(parts.config, "mx"),
+    "clamav": lambda parts: make_clamav(parts.config, "mx"),
+    "rspamd": lambda parts: make_rspamd(parts.config),
     "milter": lambda parts: parts.milters,
     "lists": lambda parts: Lists(parts.acquaintance),
     "reputation": lambda parts: SenderReputation(parts.acquaintance),
@@ -73,5 +75,5 @@ def judge_settings(wanted: Filters) -> JudgeSettings:
         scores=wanted.scores,
         time_s=float(wanted.time),
         total_s=float(wanted.total_time),
-        times={"milter": float(wanted.total_time)},
+        times=outside_times(wanted),
     )

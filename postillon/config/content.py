@@ -19,6 +19,12 @@ def senseless_content(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     for domain in config.content.domains:
         if not _is_domain(domain):
             yield ("content", "domains", domain), f"`{domain}` is not a domain"
+    for service, wanted in (("clamav", config.clamav), ("rspamd", config.rspamd)):
+        if wanted.address:
+            yield from _senseless_address((service, "address"), wanted.address)
+        if not 1 <= wanted.time <= 300:
+            yield (service, "time"), f"`{service}.time`: {wanted.time} is not between 1 and 300 seconds"
+    yield from _senseless_at(("clamav",), config.clamav.at)
     for name, milter in config.milters.items():
         where = ("milters", name)
         yield from _senseless_address((*where, "address"), milter.address)

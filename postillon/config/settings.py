@@ -377,6 +377,42 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class ClamAv:
+    """A virus scanner: ClamAV's daemon. Only with an `address`."""
+
+    address: str = ""
+    """`unix:/PATH` or `HOST:PORT`."""
+    at: tuple[str, ...] = ("mx", "submission")
+    """What is scanned: mail from other servers, mail of our own accounts."""
+    found: str = "refuse"
+    """What is done about a virus: `tag`, `junk`, `quarantine` or `refuse`."""
+    when_down: str = "continue"
+    """What becomes of mail while it does not answer: `continue`, `tempfail`, `refuse` or `quarantine`."""
+    time: int = 20
+    """Seconds for one message."""
+    size: Size = Size(25 << 20)
+    """The largest message that is scanned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rspamd:
+    """The spam filter rspamd. Only with an `address`."""
+
+    address: str = ""
+    """Of its normal or proxy worker: `unix:/PATH` or `HOST:PORT`."""
+    follow: bool = True
+    """Do what it says (reject, soft reject, add header); false: only its scores count."""
+    scale: float = 1.0
+    """Its scores times this are ours."""
+    headers: bool = True
+    """Put in and take out the header fields that it wants."""
+    password_file: str = ""
+    """A file whose first line is its password."""
+    when_down: str = "continue"
+    time: int = 20
+
+
+@dataclass(frozen=True, slots=True)
 class Milter:
     """A mail filter in Sendmail's protocol, which hears the SMTP dialogue and may refuse and change messages."""
 
@@ -433,6 +469,8 @@ class Config:
     protection: Protection = Protection()
     content: Content = Content()
     dkim: Dkim = Dkim()
+    clamav: ClamAv = ClamAv()
+    rspamd: Rspamd = Rspamd()
     milters: dict[str, Milter] = field(default_factory=dict)
     """By a name of your choice; they are asked in this order."""
     blocklists: tuple[Blocklist, ...] = ()
@@ -448,6 +486,9 @@ _WHEN_DOWN = ("continue", "tempfail", "refuse", "quarantine")
 
 CHOICES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("milters", "*", "when_down"): _WHEN_DOWN,
+    ("clamav", "when_down"): _WHEN_DOWN,
+    ("clamav", "found"): _ACTIONS,
+    ("rspamd", "when_down"): _WHEN_DOWN,
     **{("content", danger): _ACTIONS for danger in _DANGERS},
     **{("content", "domains", "*", danger): _ACTIONS for danger in _DANGERS},
     ("loop",): ("auto", "uvloop", "asyncio"),

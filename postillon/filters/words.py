@@ -134,6 +134,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Le milter {name} demande de retenir le message : {reason}",
     ),
     "milter.changed": ("The milter {name} has changed the message", "Le milter {name} a modifié le message"),
+    "virus.found": ("The message contains a virus: {name}", "Le message contient un virus : {name}"),
+    "virus.suspected": ("The virus scanner suspects {name}", "L’antivirus soupçonne {name}"),
+    "virus.too_large": (
+        "The message is too large for the virus scanner: {size} octets",
+        "Le message est trop grand pour l’antivirus : {size} octets",
+    ),
+    "rspamd.symbol": ("rspamd: {why} ({symbol})", "rspamd : {why} ({symbol})"),
+    "rspamd.rest": ("rspamd: all else together; it says: {action}", "rspamd : tout le reste ; il dit : {action}"),
+    "rspamd.too_large": (
+        "The message is too large for rspamd: {size} octets",
+        "Le message est trop grand pour rspamd : {size} octets",
+    ),
     "attachment.executable": (
         "An attachment can run by itself: {what}, {name}",
         "Une pièce jointe peut s’exécuter : {what}, {name}",

@@ -11,7 +11,7 @@ from ..model.errors import Refusal
 from ..model.plan import Receipt
 
 
-class Path(Protocol):
+class MailPath(Protocol):
     """As `servers.smtp.session.MailPath`."""
 
     async def sender(self, client: Client, envelope: Envelope) -> None: ...
@@ -25,7 +25,7 @@ class Path(Protocol):
 class Listened:
     """*path*, with the milters asked after it. What becomes of the message itself *path* asks them."""
 
-    def __init__(self, path: Path, milters: Milters) -> None:
+    def __init__(self, path: MailPath, milters: Milters) -> None:
         self._path = path
         self._milters = milters
         self.confirm = path.confirm
@@ -50,6 +50,6 @@ class Listened:
         return accepted
 
 
-def listened(path: Path, milters: Milters | None) -> Path:
+def listened(path: MailPath, milters: Milters | None) -> MailPath:
     """*path*, with *milters* listening if there are any."""
     return path if milters is None else Listened(path, milters)

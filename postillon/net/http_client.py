@@ -12,13 +12,14 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from .stream import Stream, connect
 
 _SAFE = re.compile(r"[!-~]{1,4000}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MAX_HEAD = 16 * 1024
 MAX_BODY = 64 * 1024
 TIMEOUT_S = 30.0
@@ -101,6 +102,22 @@ async def request(
     return await _ask(host, port, addresses, context if place.scheme == "https" else None, asked, limit, timeout_s)
 
 
+async def post_stream(
+    stream: Stream, host: str, path: str, fields: Iterable[tuple[str, str]], chunks: Iterable[bytes], size: int, limit: int
+) -> Document:
+    """POST *size* octets on an open connection, to a service of the administrator's own. The caller has the time limit.
+
+    *fields* are cleaned of what would begin another one. Raises HttpError, OSError.
+    """
+    lines = "".join(f"{name}: {_CONTROL.sub(' ', value)}\r\n" for name, value in fields)
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {size}\r\n{lines}\r\n"
+    stream.write(head.encode("utf-8", "surrogateescape"))
+    for chunk in chunks:
+        stream.write(chunk)
+        await stream.drain()
+    return await _answer(stream, host, limit, is_post=True)
+
+
 async def _ask(
     host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext | None, request: bytes, limit: int, timeout_s: float
 ) -> Document:
@@ -139,6 +156,10 @@ def _request(method: str, host: str, port: int, path: str, fields: str = "") -> 
 
 async def _exchange(stream: Stream, host: str, request: bytes, limit: int) -> Document:
     await stream.send(request)
+    return await _answer(stream, host, limit, is_post=request.startswith(b"POST"))
+
+
+async def _answer(stream: Stream, host: str, limit: int, *, is_post: bool) -> Document:
     data = b""
     while b"\r\n\r\n" not in data:
         data += await _more(stream, host)
@@ -146,9 +167,9 @@ async def _exchange(stream: Stream, host: str, request: bytes, limit: int) -> Do
             raise HttpError(f"{host}: the header is too long")
     head, _, rest = data.partition(b"\r\n\r\n")
     status, fields = _head(host, head)
-    if status == 204 and request.startswith(b"POST"):
+    if status == 204 and is_post:
         return Document("", b"")
-    if status not in ((200, 201, 202) if request.startswith(b"POST") else (200,)):
+    if status not in ((200, 201, 202) if is_post else (200,)):
         # RFC 8461 §3.3: no redirect is followed; they would lead out of what the certificate vouches for.
         raise HttpError(f"{host}: status {status}")
     body = await _body(stream, host, fields, rest, limit)
