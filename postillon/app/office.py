@@ -25,6 +25,7 @@ from ..flow.allowance import Allowance
 from ..flow.authenticate import AuthenticationSettings, Authenticator
 from ..flow.bounce import Reporter
 from ..flow.complaints import Complaints
+from ..flow.convert import Converter
 from ..flow.deliver import Deliverer, FlowSettings
 from ..flow.judgement import Judge
 from ..flow.outbound import Outbound
@@ -187,7 +188,8 @@ def compose(spec: Spec, data: Opened) -> Office:
     tls_reports = make_tls_reports(config, data, resolver, outcomes, signer)
     reports = make_reports(config, data, resolver, flow, signer, spec.slot, tls_reports)
     transport = make_transport(config, data, resolver, outcomes)
-    queue = _queue(config, data, reporter, deliverer, transport)
+    converter = Converter(data.store, signer, flow.max_size)
+    queue = _queue(config, data, reporter, deliverer, transport, converter)
 
     def prune_records() -> Awaitable[int]:
         return data.store.prune_records(config.records.keep_days * 86400)
@@ -386,7 +388,14 @@ def _schedule(sending: Sending, destination: Destination | None = None) -> Retry
     )
 
 
-def _queue(config: Config, data: Opened, reporter: Reporter, deliverer: Deliverer, transport: RelayTransport) -> QueueWorker:
+def _queue(
+    config: Config,
+    data: Opened,
+    reporter: Reporter,
+    deliverer: Deliverer,
+    transport: RelayTransport,
+    converter: Converter,
+) -> QueueWorker:
     sending = config.sending
     outbound = Outbound(
         store=data.store,
@@ -397,6 +406,7 @@ def _queue(config: Config, data: Opened, reporter: Reporter, deliverer: Delivere
         schedule=_schedule(sending),
         schedules={domain: _schedule(sending, own) for domain, own in sending.destinations.items()},
         fallbacks=make_fallbacks(sending),
+        converter=converter,
     )
     # A destination that does not answer rests no longer than its mail would wait.
     concurrency = ConcurrencySettings(rest_s=min(ConcurrencySettings().rest_s, sending.first_wait))

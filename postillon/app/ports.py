@@ -94,7 +94,7 @@ def smtp_ports(config: Config, data: Opened, paths: MailPaths, tls: ServerTls) -
         settings=replace(
             smtp,
             etrn=Networks(),
-            offers=replace(smtp.offers, hold_s=config.sending.longest_hold),
+            offers=replace(smtp.offers, binary=True, hold_s=config.sending.longest_hold),
             plaintext_login_allowed=config.development is not None,
         ),
         urls=UrlAuthority(data.store, data.directory, data.clock, config.hostname),

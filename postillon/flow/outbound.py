@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from ..log import Log
 from ..message.octets import Octets
+from ..model.envelope import Envelope
 from ..model.errors import Refusal
 from ..model.plan import Plan
 from ..model.queue import Outcome, OutcomeKind, QueueEntry
@@ -22,6 +23,7 @@ from ..seams import Clock, Transport
 from ..storage.store import Rope, Store
 from . import wishes
 from .bounce import Reporter, wants_delay
+from .convert import Converter
 from .deliver import LOCAL
 from .retry import RetrySchedule, is_late, next_try, try_to_report, usual_wait
 
@@ -150,6 +152,7 @@ class Outbound:
         schedule: RetrySchedule | None = None,
         schedules: Mapping[str, RetrySchedule] | None = None,
         fallbacks: Fallbacks | None = None,
+        converter: Converter | None = None,
     ) -> None:
         """*schedules*: by the recipient's domain, where it is not *schedule*."""
         self._reads = Reads(store)
@@ -160,6 +163,7 @@ class Outbound:
         self._schedule = schedule or RetrySchedule()
         self._schedules = schedules or {}
         self.fallbacks = fallbacks or Fallbacks()
+        self._converter = converter
 
     async def attempt(self, entries: Sequence[QueueEntry]) -> list[Outcome]:
         """Try once: exactly one outcome for each entry, in order. Nothing but a cancellation is raised."""
@@ -173,6 +177,8 @@ class Outbound:
             envelope = wishes.handed_on(envelope, entries[0].made_at, now)
             way = (entries[0].destination,) if entries[0].destination.startswith(VIA) else ()
             found = await self._transport.attempt(envelope, self._message(entries[0]), *way)
+            if any(map(_is_unfit, found.values())):
+                found |= await self._converted(entries[0], envelope, [i for i in found if _is_unfit(found[i])], way)
             return [found[i] for i in range(len(entries))]
         except Refusal as refusal:
             # Ours, not the peer's: a blob that cannot be read now, a local mailbox that says no.
@@ -184,6 +190,19 @@ class Outbound:
             log.error("attempt broke", exc=error, queue=f"{entries[0].queue_id:x}", destination=entries[0].destination)
             outcome = deferred("4.3.0", "internal error of this server")
         return [outcome] * len(entries)
+
+    async def _converted(
+        self, entry: QueueEntry, envelope: Envelope, unfit: list[int], way: tuple[str, ...]
+    ) -> dict[int, Outcome]:
+        """Once more for those whose server takes no 8-bit octets, if the message is our own people's and may be converted."""
+        if self._converter is None:
+            return {}
+        octets = await self._converter.seven_bit(entry, self._message(entry), self._clock.now())
+        if octets is None:
+            return {}
+        envelope = replace(envelope, body="7BIT", recipients=tuple(envelope.recipients[i] for i in unfit))
+        found = await self._transport.attempt(envelope, octets, *way)
+        return {unfit[i]: outcome for i, outcome in found.items()}
 
     def _message(self, entry: QueueEntry) -> StoredMessage:
         return StoredMessage(self._reads, Rope(Octets.decode(entry.recipe, entry.blob_size), entry.blob))
@@ -254,6 +273,11 @@ class Outbound:
         if wants_delay(entry) and not entry.delay_reported:
             again = try_to_report(again, entry.made_at, now, schedule)
         return Settlement(entry, outcome, again, delay_reported=entry.delay_reported)
+
+
+def _is_unfit(outcome: Outcome) -> bool:
+    """We ourselves saw that the server does not take such octets (`relay.session`)."""
+    return outcome.status == "5.6.3" and not outcome.code
 
 
 def _is_to_confirm(found: Settlement) -> bool:

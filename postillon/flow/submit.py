@@ -22,6 +22,7 @@ from ..storage.store import Store
 from . import accept, records, wishes
 from .allowance import Allowance
 from .complete import Completed, complete
+from .convert import Converter
 from .deliver import Copies, Deliverer, FlowSettings
 from .outgoing import Outgoing
 from .plan import filed_everywhere
@@ -58,6 +59,7 @@ class Submitter:
         self._signer = signer
         self._allowance = allowance
         self._outgoing = outgoing
+        self._converter = Converter(store, signer, settings.max_size)
         self._notebook = notebook
 
     async def sender(self, client: Client, envelope: Envelope) -> None:
@@ -95,9 +97,10 @@ class Submitter:
         """After DATA: check From and Sender, complete the header, commit local copies and duties as one. Raises Refusal."""
         started = time.monotonic()
         client = incoming.client
+        key = accept.accept_key(client.login or client.address, incoming.envelope, incoming.body)
+        incoming = await self._converter.submitted(incoming)
         received = accept.header_octets(incoming.body)
         edited = await self._edited(incoming, received)
-        key = accept.accept_key(client.login or client.address, incoming.envelope, incoming.body)
         if self._outgoing is not None:
             incoming, edited = await self._outgoing.check(incoming, received, edited)
             if not incoming.accepted:

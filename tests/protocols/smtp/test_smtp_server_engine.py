@@ -57,8 +57,8 @@ def test_a_dialogue_may_arrive_in_any_pieces(dialogue: Dialogue, cuts: list[int]
     if dialogue.name.startswith("early"):
         return  # octets that come later are not too early
     submission, lmtp = "submission" in dialogue.settings, "lmtp" in dialogue.settings
-    together = ToySession(ServerEngine(dialogue.limits, submission=submission, lmtp=lmtp))
-    apart = ToySession(ServerEngine(dialogue.limits, submission=submission, lmtp=lmtp))
+    together = ToySession(ServerEngine(dialogue.limits, submission=submission, lmtp=lmtp, offers=dialogue.offers), lmtp=lmtp)
+    apart = ToySession(ServerEngine(dialogue.limits, submission=submission, lmtp=lmtp, offers=dialogue.offers), lmtp=lmtp)
     for segment, _, _ in dialogue.turns:
         answer = together.receive(segment)
         assert b"".join(apart.receive(piece) for piece in pieces(segment, cuts)) == answer

@@ -74,6 +74,9 @@ class Tape:
     def channel_binding(self, kind: str) -> None:
         return None
 
+    def verified_addresses(self) -> tuple[str, ...]:
+        return ()
+
 
 def play(segments: list[bytes], is_submission: bool) -> tuple[bytes, Office]:
     office, tape = Office(), Tape(segments)
