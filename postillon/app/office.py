@@ -9,7 +9,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from .. import __version__
 from ..admin.listener import AdminServer
@@ -68,7 +67,7 @@ from .ports import MailPaths, Port, Session, asking, proxies, smtp_ports
 from .reports import Reports, make_reports
 from .resolver import make_resolver
 from .rules import make_fallbacks, make_relay_domains, make_rules
-from .sending import make_allowance, make_language, make_srs
+from .sending import make_allowance, make_egress, make_language, make_srs, password_in
 from .tls import chains
 from .tls_reports import make_tls_reports
 
@@ -460,12 +459,13 @@ def make_transport(config: Config, data: Opened, resolver: Resolver, outcomes: T
         routes=lambda: routes,
         rules=_rules(config, data, resolver, verified, outcomes),
         outcomes=outcomes,
+        egress=make_egress(config.sending),
     )
 
 
 def _next_hop(route: RouteSettings) -> NextHop:
-    password = Path(route.password_file).read_text(encoding="utf-8").partition("\n")[0] if route.password_file else ""
-    return NextHop(route.host, route.port, route.tls, route.login, password, route.protocol)
+    password = password_in(route.password_file)
+    return NextHop(route.host, route.port, route.tls, route.login, password, route.protocol, route.pool, route.proxy)
 
 
 def _is_self(config: Config) -> IsSelf:

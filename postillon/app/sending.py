@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
-from ..config import Config
+from ..config import Config, Sending
 from ..flow.allowance import Allowance, AllowanceSettings
 from ..flow.bounce import LanguageOf
 from ..flow.notice import Notices
 from ..mailauth.srs import Srs
 from ..model.ids import AccountId
 from ..model.sending import NO_LIMITS, SendingLimits
+from ..net.socks import Proxy
+from ..relay.egress import Egress, EgressSettings, Member
+from ..relay.hop import Origin
 from .data import Opened
 
 
@@ -49,3 +53,28 @@ def make_language(data: Opened) -> LanguageOf:
         return (await data.knowledge.choice(account)).language
 
     return language_of
+
+
+def password_in(path: str) -> str:
+    """The first line of a file; empty without a file."""
+    return Path(path).read_text(encoding="utf-8").partition("\n")[0] if path else ""
+
+
+def make_egress(sending: Sending) -> Egress:
+    destinations = sending.destinations.items()
+    return Egress(
+        EgressSettings(
+            pools={
+                name: tuple(Member(Origin(one.address, one.name), one.share) for one in origins)
+                for name, origins in sending.pools.items()
+            },
+            proxies={
+                name: Proxy(one.host, one.port, one.login, password_in(one.password_file))
+                for name, one in sending.proxies.items()
+            },
+            pool=sending.pool,
+            proxy=sending.proxy,
+            pool_of={domain: one.pool for domain, one in destinations if one.pool},
+            proxy_of={domain: one.proxy for domain, one in destinations if one.proxy},
+        )
+    )

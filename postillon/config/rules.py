@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from ..model.address import Address, AddressError
+from .egress import senseless_egress
 from .settings import RelayDomain, Rule, Sending
 
 Found = tuple[tuple[str, ...], str]
@@ -68,6 +69,7 @@ def senseless_hops(sending: Sending) -> Iterator[Found]:
     for where, name in named:
         if name and name not in sending.next_hops:
             yield where, f"`{'.'.join(where)}`: there is no `sending.next_hops.{name}`"
+    yield from senseless_egress(sending)
     if sending.fallback_after < 1:
         yield ("sending", "fallback_after"), "`sending.fallback_after`: at least 1"
 

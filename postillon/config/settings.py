@@ -120,6 +120,32 @@ class Route:
     """A file whose first line is the password."""
     protocol: str = "smtp"
     """`smtp` or `lmtp`."""
+    pool: str = ""
+    """One of `sending.pools`, or `direct`: whatever the system chooses."""
+    proxy: str = ""
+    """One of `sending.proxies`, or `direct`: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One of this machine's addresses that we send from."""
+
+    address: str
+    name: str = ""
+    """Our name in EHLO there, which its PTR record should bear; empty: `hostname`."""
+    share: int = 1
+    """Its part of the pool's attempts; 0: none for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A SOCKS5 proxy that we send through."""
+
+    host: str
+    """Its IP address."""
+    port: int = 1080
+    login: str = ""
+    password_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +160,8 @@ class Destination:
     delay_report: int | None = None
     fallback: str = ""
     """The next hop that is used after so many failures, instead of `Sending.fallback`."""
+    pool: str = ""
+    proxy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +215,14 @@ class Sending:
     """By domain; they come before the smarthost and the MX."""
     destinations: dict[str, Destination] = field(default_factory=dict)
     """By domain."""
+    pools: dict[str, tuple[Origin, ...]] = field(default_factory=dict)
+    """By name: addresses that we send from, with their shares."""
+    pool: str = ""
+    """For what has none of its own; empty: the system chooses the address."""
+    proxies: dict[str, Proxy] = field(default_factory=dict)
+    """By name."""
+    proxy: str = ""
+    """For what has none of its own; empty: none."""
     concurrency: int = 40
     """Deliveries under way at the same time, for each worker."""
     first_wait: int = 30 * 60

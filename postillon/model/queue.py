@@ -118,6 +118,9 @@ class NextHop:
     password: str = ""
     protocol: str = "smtp"
     """`smtp` or `lmtp`."""
+    pool: str = ""
+    """Our addresses to connect from, by name; empty: as for the recipients' domain."""
+    proxy: str = ""
 
     def __repr__(self) -> str:  # the password must not reach a log
         return f"NextHop({self.host!r}, {self.port}, {self.tls!r}, login={self.login!r})"

@@ -142,6 +142,11 @@ class Stream(asyncio.Protocol):
         self._nudged = False
         return None
 
+    def push_back(self, data: bytes) -> None:
+        """Let the next receive begin with *data*, which was received too early."""
+        if data:
+            self._unread = bytearray(data + bytes(self._unread)) if self._unread else data
+
     def _acknowledge(self) -> None:
         """What came needs more before we can answer, so nothing of ours carries its acknowledgement. A client that wrote in
         two pieces (imaplib's APPEND) holds the second back until that comes (Nagle), and the kernel holds it back for 40 ms.

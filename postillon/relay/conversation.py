@@ -40,6 +40,8 @@ class Trouble(Exception):
         """More about that."""
         self.source = ""
         """Our own address, where there is a result."""
+        self.is_unrouted = False
+        """There is no way from this machine to addresses of that kind: nothing that the hop could help."""
         self.has_answered = False
         """It could be connected to."""
         self.is_stale = False
@@ -75,7 +77,8 @@ class Conversation:
     def security(self) -> str:
         """How we are protected, in words for the operator."""
         tls = self._stream.tls
-        return "in clear" if tls is None else f"{tls.version}, {self.hop.tls.proof}{self.hop.because}"
+        words = "in clear" if tls is None else f"{tls.version}, {self.hop.tls.proof}{self.hop.because}"
+        return words + self.hop.way
 
     @property
     def certificate(self) -> bytes | None:

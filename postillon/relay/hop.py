@@ -7,8 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..message.tlsrpt import UsedPolicy
+from ..net.socks import Proxy
 from .dane import Tlsa
 from .tls_policy import TlsMode
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One of our addresses to connect from."""
+
+    address: str
+    name: str = ""
+    """Ours in EHLO there; empty: `RelaySettings.hostname`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +40,22 @@ class Hop:
     """For TlsMode.DANE: what a certificate may be for; the first is asked for (SNI)."""
     lmtp: bool = False
     """It speaks LMTP (RFC 2033)."""
+    origin: Origin | None = None
+    """None: the system chooses."""
+    proxy: Proxy | None = None
     why: str = field(default="", compare=False)
     """Who asks for that much TLS, see `tls_policy.HostTls`."""
     domain: str = field(default="", compare=False)
     """The recipients' domain, where DNS led here; empty for a fixed next hop."""
     policy: UsedPolicy | None = field(default=None, compare=False)
     """What a TLS report calls that; None: sessions are not reported."""
+
+    @property
+    def way(self) -> str:
+        """Where we begin, in words for the operator; empty if the system chooses."""
+        if self.proxy is not None:
+            return f", through the proxy {self.proxy}"
+        return f", from {self.origin.address}" if self.origin is not None else ""
 
     @property
     def because(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 
 from ..log import Log
 from ..message.tlsrpt import Failure
 from ..model.queue import OutcomeKind
-from ..net.stream import connect
+from ..net.socks import connect_through
+from ..net.stream import Stream, connect
 from ..protocols.smtp import client as smtp
 from .conversation import Conversation, Trouble, why
 from .hop import Hop, Timeouts
@@ -18,6 +20,7 @@ from .tls_policy import ClientContexts, TlsMode
 
 log = Log("relay")
 
+_UNROUTED = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 NO_STARTTLS = "starttls-not-supported"
 
 
@@ -53,18 +56,38 @@ def _count(outcomes: TlsOutcomes | None, hop: Hop, failure: Failure | None) -> N
 async def open_once(hop: Hop, hostname: str, contexts: ClientContexts, timeouts: Timeouts) -> Conversation:
     """A conversation that has greeted, with as much TLS as *hop* says. Raises Trouble."""
     try:
-        stream = await connect(hop.address, hop.port, timeout_s=timeouts.connect_s)
+        stream = await _connected(hop, timeouts.connect_s)
     except TimeoutError:
         raise Trouble(deferred("4.4.1", f"no connection within {timeouts.connect_s:.0f} seconds", remote=hop.remote)) from None
     except OSError as error:
-        raise Trouble(deferred("4.4.1", f"no connection: {why(error)}", remote=hop.remote)) from error
+        raise _unconnected(hop, error) from error
     talk = Conversation(hop, stream, timeouts)
     try:
-        await _greet(talk, hostname, contexts)
+        await _greet(talk, hop.origin.name if hop.origin is not None and hop.origin.name else hostname, contexts)
     except BaseException:
         talk.abort()
         raise
     return talk
+
+
+async def _connected(hop: Hop, timeout_s: float) -> Stream:
+    """Raises OSError."""
+    if hop.proxy is not None:
+        return await connect_through(hop.proxy, hop.address, hop.port, timeout_s=timeout_s)
+    local = hop.origin.address if hop.origin is not None else None
+    return await connect(hop.address, hop.port, timeout_s=timeout_s, local_address=local)
+
+
+def _unconnected(hop: Hop, error: OSError) -> Trouble:
+    if hop.origin is not None and error.errno == errno.EADDRNOTAVAIL:
+        log.error("source address is not on this machine", address=hop.origin.address)
+        return Trouble(deferred("4.3.5", f"our source address {hop.origin.address} is not on this machine", remote=hop.remote))
+    trouble = Trouble(deferred("4.4.1", f"no connection: {why(error)}", remote=hop.remote))
+    if hop.proxy is None and error.errno in _UNROUTED:
+        kind = "IPv6" if ":" in hop.address else "IPv4"
+        trouble = Trouble(deferred("4.4.1", f"this machine has no way to {kind} addresses", remote=hop.remote))
+        trouble.is_unrouted = True
+    return trouble
 
 
 async def _greet(talk: Conversation, hostname: str, contexts: ClientContexts) -> None:

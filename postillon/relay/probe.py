@@ -16,6 +16,7 @@ from cryptography import x509
 from ..model.queue import NextHop, Outcome
 from ..seams import Resolver
 from .conversation import Conversation, Trouble
+from .egress import Egress
 from .hop import Hop, IsSelf, RelaySettings, Timeouts
 from .mx import mx_hops
 from .opening import open_once
@@ -86,6 +87,7 @@ class Prober:
     is_self: IsSelf
     routes: Callable[[], Routes]
     rules: TlsRules
+    egress: Egress
     timeouts: Timeouts = field(default=TIMEOUTS)
 
     async def probe(self, domain: str) -> Probed:
@@ -100,8 +102,10 @@ class Prober:
 
     async def _hops(self, domain: str, route: NextHop | None) -> tuple[Hop, ...]:
         if route is not None:
-            return await route_hops(route, self.resolver, self.settings, self.is_self)
-        return await mx_hops(domain, self.resolver, self.settings, self.is_self, lambda hosts: None, self.rules)
+            hops = await route_hops(route, self.resolver, self.settings, self.is_self)
+        else:
+            hops = await mx_hops(domain, self.resolver, self.settings, self.is_self, lambda hosts: None, self.rules)
+        return self.egress.ways(hops, domain, route)
 
     async def _dns(self, domain: str) -> Probed:
         if domain.startswith("["):

@@ -16,6 +16,7 @@ from ..model.envelope import Envelope, Recipient
 from ..model.queue import NextHop, Outcome, OutcomeKind
 from ..seams import Resolver
 from .conversation import Trouble
+from .egress import Egress
 from .hop import Hop, IsSelf, RelaySettings
 from .mx import Shuffle, mx_hops
 from .opening import open_session
@@ -44,8 +45,10 @@ class RelayTransport:
         shuffle: Shuffle | None = None,
         rules: TlsRules | None = None,
         outcomes: TlsOutcomes | None = None,
+        egress: Egress | None = None,
     ) -> None:
-        """*outcomes* counts what becomes of TLS."""
+        """*outcomes* counts what becomes of TLS; *egress*: from where we connect."""
+        self._egress = egress or Egress()
         self._outcomes = outcomes
         self._settings = settings
         self._resolver = resolver
@@ -62,7 +65,7 @@ class RelayTransport:
 
     def prober(self) -> Prober:
         """Who finds out, without sending, how we would deliver."""
-        return Prober(self._settings, self._resolver, self._contexts, self._is_self, self._routes, self._rules)
+        return Prober(self._settings, self._resolver, self._contexts, self._is_self, self._routes, self._rules, self._egress)
 
     def next_hop(self, domain: str) -> str:
         """A name for where mail for *domain* goes first: equal names share connections, and an attempt. Asks nobody."""
@@ -129,6 +132,7 @@ class RelayTransport:
         outcomes: dict[int, Outcome] = {}
         left = list(range(len(envelope.recipients)))
         worst: Outcome | None = None
+        is_unrouted = False
         for hop in self._best_first(hops):
             part = _only(envelope, left)
             try:
@@ -136,7 +140,10 @@ class RelayTransport:
             except Trouble as trouble:
                 log.debug("no use", host=hop.remote, status=trouble.outcome.status, reason=trouble.outcome.text)
                 outcomes.update((left[i], outcome) for i, outcome in trouble.decided.items())
-                worst = _worse(worst, trouble.outcome)
+                if worst is None or is_unrouted:
+                    worst, is_unrouted = trouble.outcome, trouble.is_unrouted
+                elif not trouble.is_unrouted:  # that we have no way to some addresses is no news from the others
+                    worst = _worse(worst, trouble.outcome)
                 left = [position for position in left if position not in outcomes]
                 if trouble.elsewhere and left:
                     continue
@@ -152,9 +159,11 @@ class RelayTransport:
         domain = envelope.recipients[0].address.domain
         route = route or self._routes().to(domain)
         if route is not None:
-            return await route_hops(route, self._resolver, self._settings, self._is_self)
-        wish = TlsWish(envelope.require_tls, envelope.tls_optional)
-        return await mx_hops(domain, self._resolver, self._settings, self._is_self, self._shuffle, self._rules, wish)
+            hops = await route_hops(route, self._resolver, self._settings, self._is_self)
+        else:
+            wish = TlsWish(envelope.require_tls, envelope.tls_optional)
+            hops = await mx_hops(domain, self._resolver, self._settings, self._is_self, self._shuffle, self._rules, wish)
+        return self._egress.ways(hops, domain, route)
 
     def _best_first(self, hops: tuple[Hop, ...]) -> Iterable[Hop]:
         """The order as it is, but among hosts as good as the first one a kept connection is worth more than the shuffle."""

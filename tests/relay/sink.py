@@ -36,6 +36,7 @@ class Conversation:
     segments: list[bytes] = field(default_factory=list)
     """What arrived, piece by piece."""
     tls: bool = False
+    peer: str = ""
     login: bytes = b""
     mail: bytes = b""
     rcpts: list[bytes] = field(default_factory=list)
@@ -108,7 +109,7 @@ class Sink:
         self._tasks.add(task)
         self.open += 1
         self.most_open = max(self.most_open, self.open)
-        conversation = Conversation(len(self.conversations) + 1, tls=self.implicit)
+        conversation = Conversation(len(self.conversations) + 1, tls=self.implicit, peer=writer.get_extra_info("peername")[0])
         self.conversations.append(conversation)
         try:
             await self._talk(conversation, reader, writer)

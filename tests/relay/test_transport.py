@@ -17,6 +17,7 @@ from postillon.model.envelope import Envelope, Notify, Recipient
 from postillon.model.queue import NextHop, Outcome, OutcomeKind
 from postillon.net.certificates import make_ca, make_certificate
 from postillon.net.tls import client_context, server_context
+from postillon.relay.egress import Egress
 from postillon.relay.hop import RelaySettings, Timeouts
 from postillon.relay.smarthost import Routes, hop_of, via
 from postillon.relay.tls_policy import ClientContexts
@@ -57,6 +58,7 @@ async def relay(
     table: dict[str, Any] | None = None,
     routes: Routes | None = None,
     ca: Path | None = None,
+    egress: Egress | None = None,
     **settings: Any,
 ) -> AsyncIterator[RelayTransport]:
     """A transport for which there.test is at 127.0.0.1, port *port*."""
@@ -67,6 +69,7 @@ async def relay(
         is_self=lambda _address, _port: False,
         routes=lambda: routes or Routes(),
         shuffle=lambda _: None,
+        egress=egress,
     )
     try:
         yield transport
