@@ -14,7 +14,7 @@ from postillon.model.ids import AccountId, MailboxId, ModSeq
 from postillon.model.mail import ANSWERED, DELETED, FLAGGED, OTHER_USERS, SEEN, Mailbox
 from postillon.model.plan import Prepared
 from postillon.seams import Tx
-from postillon.storage.store import AppendItem, accounts, acl, across, mailboxes, rights, viewers
+from postillon.storage.store import AppendItem, accounts, acl, across, mailboxes, metadata, rights, viewers
 from tests.directory.test_plans import Noting, explain
 
 from .conftest import Office, add_account
@@ -462,6 +462,46 @@ async def test_a_viewer_copies_and_moves_within_anothers_account(house: Office):
     row = await store.mailbox(Principal(house.alice), house.alice, other.id)
     assert (row.total, row.unseen) == (4, 4)
     assert await used(house) == {house.alice: 4 * len(TEXT), house.bob: 0}
+
+
+async def test_what_one_has_seen_stays_seen_when_another_moves_it(house: Office):
+    store, alice, bob = house.store, Principal(house.alice), Principal(house.bob)
+    box = await shared(house, "lrs", "anyone")
+    other = await shared(house, "lr", "anyone", path=("Done",))
+    uids = await append(store, house.alice, box, 3)
+    await store.store_flags(bob, house.alice, box.id, uids[1:], "add", SEEN)
+    await store.store_flags(bob, house.alice, box.id, uids[2:], "remove", SEEN)
+    await store.move(alice, house.alice, box.id, uids, other.id)
+    assert await seen_by(house, house.bob, other) == [(1, 0), (2, SEEN), (3, 0)]
+    assert (await store.mailbox(bob, house.alice, other.id)).unseen == 2
+    assert (await store.mailbox(bob, house.alice, box.id)).unseen == 0
+    carol = await add_account(store, "carol@example.test")
+    await give(house, other, "anyone", "lrste")
+    await store.store_flags(Principal(carol), house.alice, other.id, [1], "add", SEEN)
+    await give(house, box, "anyone", "lris")
+    await store.move(Principal(carol), house.alice, other.id, [1, 2, 3], box.id)
+    assert await seen_by(house, house.bob, box) == [(4, 0), (5, SEEN), (6, 0)]
+    assert await seen_by(house, carol, box) == [(4, SEEN), (5, 0), (6, 0)]
+    assert (await store.mailbox(Principal(carol), house.alice, box.id)).unseen == 2
+    await store.store_flags(alice, house.alice, box.id, [4], "add", SEEN)
+    await give(house, box, "anyone", "lrste")
+    await give(house, other, "anyone", "lri")
+    await store.move(Principal(carol), house.alice, box.id, [4, 5], other.id)
+    assert await seen_by(house, house.alice, other) == [(4, SEEN), (5, 0)], "the owner has, too"
+    assert (await store.mailbox(alice, house.alice, other.id)).unseen == 1
+
+
+async def test_a_viewer_does_not_use_up_the_owners_annotations(house: Office, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metadata, "MAX_OF_VIEWER", 2)
+    monkeypatch.setattr(metadata, "MAX_ENTRIES", 1)
+    store, alice, bob = house.store, Principal(house.alice), Principal(house.bob)
+    box = await shared(house, "lr")
+    await store.set_metadata(bob, house.alice, box.id, [("/private/a", b"1"), ("/private/b", b"2")])
+    with pytest.raises(LimitReached):
+        await store.set_metadata(bob, house.alice, box.id, [("/private/c", b"3")])
+    await store.set_metadata(alice, house.alice, box.id, [("/private/a", b"1")])
+    with pytest.raises(LimitReached):
+        await store.set_metadata(alice, house.alice, box.id, [("/private/b", b"1")])
 
 
 async def test_replace_between_accounts_changes_both_at_once(house: Office):

@@ -8,11 +8,11 @@ entry over the same blob, charged to the owner of the mailbox it goes to.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...model.access import Rights
-from ...model.account import Principal
+from ...model.account import SERVER, Principal
 from ...model.errors import LimitReached
 from ...model.ids import AccountId, EmailId, MailboxId, Uid
 from ...model.mail import SEEN, Email, changeable
@@ -20,7 +20,7 @@ from ...model.plan import Body, File, Prepared
 from ...seams import Row, Tx
 from ..db.dialect import ids
 from . import emails, viewers
-from .emails import STEP, CopyResult
+from .emails import CopyResult
 from .filing import add_email, keyword_bits
 from .rights import viewer_of
 
@@ -63,16 +63,17 @@ def check_count(uids: Sequence[int]) -> None:
 
 
 def copy_within(
-    tx: Tx, principal: Principal, source: Place, uids: Sequence[int], target: MailboxId, rights: Rights, now: int, quota: bool
+    tx: Tx, principal: Principal, source: Place, uids: Sequence[int], target: MailboxId, rights: Rights, now: int, moves: bool
 ) -> CopyResult:
-    """As `emails.copy`, by who is not the owner; *rights* are those at the target."""
+    """As `emails.copy`, by who is not the owner; *rights* are those at the target. What *moves* the owner has still seen."""
     if len(uids) > emails.MAX_COPY:
         raise LimitReached(f"At most {emails.MAX_COPY} messages can be copied at once")
     rows = rows_of(tx, principal, source, uids)
     if not rows:
         return emails.nothing(tx, source.account, target)
     to = Place(source.account, target)
-    result = _put(tx, principal, to, rows, rights, now, quota)
+    theirs = {row[0] for row in rows_of(tx, SERVER, source, uids) if row[2] & SEEN} if moves else set()
+    result = _put(tx, principal, to, rows, rights, now, quota=not moves, owner_seen=theirs)
     tx.many(
         "UPDATE email SET copies = copies + 1 WHERE account_id = ? AND email_id = ?", [(source.account, row[1]) for row in rows]
     )
@@ -102,7 +103,7 @@ def copy_across(
     placed = [(uid, there[email], words[flags & may], size) for uid, email, flags, size in rows]
     for email, copies in Counter(row[1] for row in rows).items():
         _add(tx, target.account, known[email], there[email], copies)
-    return _put(tx, principal, target, placed, rights, now, True)
+    return _put(tx, principal, target, placed, rights, now)
 
 
 def _add(tx: Tx, account: AccountId, source: Source, new: EmailId, copies: int) -> None:
@@ -121,24 +122,27 @@ def _translated(tx: Tx, source: AccountId, target: AccountId, words: set[int]) -
     return {word: word & ~known | sum(new for bit, new in bits.items() if word >> bit & 1) for word in words}
 
 
-def _put(tx: Tx, principal: Principal, target: Place, rows: Sequence[Row], rights: Rights, now: int, quota: bool) -> CopyResult:
+def _put(
+    tx: Tx,
+    principal: Principal,
+    target: Place,
+    rows: Sequence[Row],
+    rights: Rights,
+    now: int,
+    *,
+    quota: bool = True,
+    owner_seen: Collection[int] = (),
+) -> CopyResult:
     """Place *rows*, with the flags that *rights* allow to set; a viewer's \\Seen goes to his own rows."""
     viewer, may = viewer_of(principal, target.account), changeable(rights)
     if viewer is None:
         return emails.put(tx, target.account, target.mailbox, rows, now, quota)
-    shared = [(uid, email, flags & may & ~SEEN, size) for uid, email, flags, size in rows]
+    shared = [(uid, email, flags & may & ~SEEN | (SEEN if uid in owner_seen else 0), size) for uid, email, flags, size in rows]
     result = emails.put(tx, target.account, target.mailbox, shared, now, quota)
     seen = {row[0] for row in rows if row[2] & SEEN & may}
     marks = [(int(new), True) for old, new in result.pairs if old in seen]
     viewers.mark(tx, target.account, target.mailbox, viewer, marks)
     return result
-
-
-def remove(tx: Tx, source: Place, result: CopyResult, now: int) -> None:
-    """RFC 6851: what was copied goes from where it was."""
-    moved = [old for old, _ in result.pairs]
-    for at in range(0, len(moved), STEP):
-        emails.remove(tx, source.account, source.mailbox, moved[at : at + STEP], now)
 
 
 def mark_new(tx: Tx, principal: Principal, target: Place, uids: Sequence[Uid], flags: Sequence[int]) -> None:

@@ -416,10 +416,27 @@ def put(tx: Tx, account: AccountId, target: MailboxId, rows: Sequence[Row], now:
 def move(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], target: MailboxId, now: int) -> CopyResult:
     """RFC 6851: copy and remove as one. Quota is not asked: nothing is added."""
     result = copy(tx, account, mailbox, uids, target, now, respects_quota=False)
-    moved = [old for old, _ in result.pairs]
-    for at in range(0, len(moved), STEP):
-        remove(tx, account, mailbox, moved[at : at + STEP], now)
+    take_away(tx, account, mailbox, target, result, now)
     return result
+
+
+def take_away(
+    tx: Tx,
+    account: AccountId,
+    mailbox: MailboxId,
+    target: MailboxId | None,
+    result: CopyResult,
+    now: int,
+    mover: AccountId | None = None,
+) -> None:
+    """Expunge what *result* says was copied. Who had seen it has seen it in *target* too, if that is of the same account;
+    *mover* is a viewer whose own marks are there already.
+    """
+    moved, seen = [old for old, _ in result.pairs], list[tuple[int, int]]()
+    for at in range(0, len(moved), STEP):
+        remove(tx, account, mailbox, moved[at : at + STEP], now, seen)
+    if seen and target is not None:
+        viewers.carry(tx, account, target, result.pairs, [mark for mark in seen if mark[1] != mover])
 
 
 def deleted_uids(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int] | None, limit: int) -> list[Uid]:
@@ -451,8 +468,18 @@ def deleted_size(tx: Tx, account: AccountId, mailbox: MailboxId) -> int:
     return int(row[0] or 0) if row else 0
 
 
-def remove(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], now: int) -> list[Uid]:
-    """Expunge *uids* (at most STEP) whatever their flags: tombstones, counters, quota. Returns those that were there."""
+def remove(
+    tx: Tx,
+    account: AccountId,
+    mailbox: MailboxId,
+    uids: Sequence[int],
+    now: int,
+    seen: list[tuple[int, int]] | None = None,
+) -> list[Uid]:
+    """Expunge *uids* (at most STEP) whatever their flags: tombstones, counters, quota. Returns those that were there.
+
+    *seen* gets (uid, viewer) of those that others had seen.
+    """
     sql, value = ids(tx, uids)
     rows = tx.all(
         f"DELETE FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid IN {sql}"
@@ -481,7 +508,9 @@ def remove(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int], 
         mailbox,
     )
     if box is not None and box[0]:
-        viewers.forget(tx, account, mailbox, [row[0] for row in rows])
+        marks = viewers.forget(tx, account, mailbox, [row[0] for row in rows])
+        if seen is not None:
+            seen += marks
     tx.run("UPDATE account_state SET used = used - ? WHERE account_id = ?", size, account)
     unplace(tx, account, [row[1] for row in rows], now)
     return sorted(Uid(row[0]) for row in rows)

@@ -13,6 +13,8 @@ from ...seams import Tx
 
 MAX_ENTRIES = 1000
 """Of an account."""
+MAX_OF_VIEWER = 100
+"""Private ones of somebody else's in an account's mailboxes."""
 MAX_VALUE = 64 << 10
 MAX_NAME = 1024
 
@@ -55,6 +57,10 @@ def change(tx: Tx, account: AccountId, mailbox: MailboxId, viewer: AccountId, va
             value,
         )
     tx.wake(account)
-    count = tx.one("SELECT count(*) FROM metadata WHERE account_id = ?", account)
+    count = tx.one("SELECT count(*) FROM metadata WHERE account_id = ? AND viewer_id IN (0, ?)", account, account)
     if count is not None and count[0] > MAX_ENTRIES:
         raise LimitReached(f"An account may have {MAX_ENTRIES} annotations")
+    if viewer != account:  # who may only look must not use up what the owner may have
+        count = tx.one("SELECT count(*) FROM metadata WHERE account_id = ? AND viewer_id = ?", account, viewer)
+        if count is not None and count[0] > MAX_OF_VIEWER:
+            raise LimitReached(f"In the mailboxes of another user you may have {MAX_OF_VIEWER} annotations of your own")

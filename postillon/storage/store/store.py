@@ -525,7 +525,7 @@ class Store:
                 return emails.copy(tx, account, mailbox, uids, to_mailbox, now)
             judge(tx, principal, account, mailbox, Rights.READ)
             rights = judge(tx, principal, account, to_mailbox, Rights.INSERT)
-            return across.copy_within(tx, principal, Place(account, mailbox), uids, to_mailbox, rights, now, quota=True)
+            return across.copy_within(tx, principal, Place(account, mailbox), uids, to_mailbox, rights, now, moves=False)
 
         return await self.database.write(work, (account,), heavy=len(uids) > LIGHT)
 
@@ -548,9 +548,8 @@ class Store:
                 return emails.move(tx, account, mailbox, uids, to_mailbox, now)
             judge(tx, principal, account, mailbox, Rights.READ | REMOVING)
             rights = judge(tx, principal, account, to_mailbox, Rights.INSERT)
-            source = Place(account, mailbox)
-            result = across.copy_within(tx, principal, source, uids, to_mailbox, rights, now, quota=False)
-            across.remove(tx, source, result, now)
+            result = across.copy_within(tx, principal, Place(account, mailbox), uids, to_mailbox, rights, now, moves=True)
+            emails.take_away(tx, account, mailbox, to_mailbox, result, now, principal.account)
             return result
 
         return await self._write(work, (account,), heavy=len(uids) > LIGHT)
@@ -571,7 +570,7 @@ class Store:
             rights = judge(tx, principal, target.account, target.mailbox, Rights.INSERT)
             result = across.copy_across(tx, principal, source, target, uids, known, new, rights, now)
             if moves:
-                across.remove(tx, source, result, now)
+                emails.take_away(tx, source.account, source.mailbox, None, result, now)
             return result
 
         return await self.database.write(work, (source.account, target.account), heavy=len(uids) > LIGHT)

@@ -83,22 +83,32 @@ def mark(tx: Tx, account: AccountId, mailbox: MailboxId, viewer: AccountId, mark
         tx.run("UPDATE mailbox SET viewers = viewers + 1 WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
 
 
-def forget(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> None:
-    """These messages were expunged."""
+def forget(tx: Tx, account: AccountId, mailbox: MailboxId, uids: Sequence[int]) -> list[tuple[int, int]]:
+    """These messages were expunged. (uid, viewer) of each that somebody had seen."""
     sql, value = ids(tx, uids)
     gone = tx.all(
-        f"DELETE FROM seen WHERE account_id = ? AND mailbox_id = ? AND uid IN {sql} RETURNING viewer_id, is_seen",
+        f"DELETE FROM seen WHERE account_id = ? AND mailbox_id = ? AND uid IN {sql} RETURNING uid, viewer_id, is_seen",
         account,
         mailbox,
         value,
     )
     fewer: dict[int, int] = {}
-    for viewer, is_seen in gone:
+    for _, viewer, is_seen in gone:
         fewer[viewer] = fewer.get(viewer, 0) + is_seen
     tx.many(
         "UPDATE viewer SET seen = seen - ? WHERE account_id = ? AND mailbox_id = ? AND viewer_id = ?",
         [(count, account, mailbox, viewer) for viewer, count in sorted(fewer.items()) if count],
     )
+    return [(uid, viewer) for uid, viewer, is_seen in gone if is_seen]
+
+
+def carry(
+    tx: Tx, account: AccountId, target: MailboxId, pairs: Sequence[tuple[int, int]], seen: Sequence[tuple[int, int]]
+) -> None:
+    """What *seen*, (uid, viewer), tells of messages that were moved: (uid there was, uid there is now)."""
+    now_at = dict(pairs)
+    for viewer in sorted({viewer for _, viewer in seen}):
+        mark(tx, account, target, AccountId(viewer), [(now_at[uid], True) for uid, who in seen if who == viewer])
 
 
 def clear_up_to(tx: Tx, account: AccountId, mailbox: MailboxId, uid: int) -> None:

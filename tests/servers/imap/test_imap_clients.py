@@ -111,3 +111,33 @@ async def test_imapclient_hears_new_mail_while_it_idles(house: House):
         client.logout()
 
     await asyncio.to_thread(end)
+
+
+async def test_clients_share_a_mailbox(house: House):
+    await asyncio.to_thread(_sharing, house)
+
+
+def _sharing(house: House) -> None:
+    theirs = '"Other Users/alice@example.test/Team"'
+    with imaplib.IMAP4("127.0.0.1", house.port) as alice, IMAPClient("127.0.0.1", house.port, ssl=False) as bob:
+        alice.login(USER, PASSWORD)
+        bob.login("bob@example.test", PASSWORD)
+        assert bob.namespace().other == (("Other Users/", "/"),)
+        assert alice.create("Team")[0] == "OK"
+        assert alice.setacl("Team", "bob@example.test", "lrsi")[0] == "OK"
+        assert alice.getacl("Team") == ("OK", [b'Team alice@example.test "lrswipkxteacd" bob@example.test "lrsi"'])
+        names = [name for _, _, name in bob.list_folders("Other Users/", "*")]
+        assert names == [theirs.strip('"').rpartition("/")[0], theirs.strip('"')]
+        bob.append(theirs.strip('"'), SIMPLE, (SEEN,))
+        assert alice.append("Team", "", imaplib.Time2Internaldate(NOW), RFC3501)[0] == "OK"
+        assert bob.select_folder(theirs.strip('"'))[b"EXISTS"] == 2
+        assert bob.search("UNSEEN") == [2]
+        assert bob.fetch([2], ["BODY[]"])[2][b"BODY[]"] == RFC3501
+        assert bob.search("UNSEEN") == []
+        assert alice.status("Team", "(UNSEEN)") == ("OK", [b"Team (UNSEEN 2)"])
+        bob.copy([1, 2], "INBOX")
+        assert bob.folder_status("INBOX", "MESSAGES") == {b"MESSAGES": 2}
+        bob.select_folder("INBOX")
+        assert alice.myrights("Team") == ("OK", [b"Team lrswipkxteacd"])
+        assert alice.deleteacl("Team", "bob@example.test")[0] == "OK"
+        assert bob.list_folders("Other Users/", "*") == []

@@ -254,11 +254,9 @@ class World:
             assert responses[-1].startswith(b"OK"), responses
             copied = list(source.messages.items())
             for _, message in copied:
-                if who == source.owner == box.owner:  # within one's own account a copy is the same message once more
-                    box.messages[box.uidnext] = Message(set(message.flags), {who} & message.seen)
-                    box.uidnext += 1
-                else:
-                    box.file(who, message.view(who))
+                box.file(who, message.view(who))
+                if moves and source.owner == box.owner:  # those who had seen it have seen it
+                    box.messages[box.uidnext - 1].seen |= message.seen - {who}
             if moves:
                 for uid, _ in copied:
                     del source.messages[uid]
