@@ -151,11 +151,15 @@ class Counting:
             responses = await self.client.command(f"SELECT {self.called(box)}")
         assert responses[-1].startswith(b"OK"), responses
         self.uids = []
-        for response in responses[:-1]:
-            self.hear(response)
         known = _VALIDITY.search(b"".join(responses))
         assert known is not None
+        if memory.validity != int(known[1]):  # another mailbox of the same name: nothing that was known is true
+            before = {}
+            memory.flags.clear()
+            memory.modseqs.clear()
         memory.validity = int(known[1])
+        for response in responses[:-1]:
+            self.hear(response)
         await self.believe_the_truth(before, responses)
 
     async def believe_the_truth(self, before: dict[int, frozenset[bytes]], responses: list[bytes]) -> None:
@@ -209,8 +213,10 @@ class Checker:
                 "replace",
                 "uid replace",
                 "months",
+                "rename inbox",
+                "begin anew",
             ),
-            (10, 14, 8, 4, 3, 4, 4, 8, 8, 5, 6, 3, 3, 2, 1),
+            (10, 14, 8, 4, 3, 4, 4, 8, 8, 5, 6, 3, 3, 2, 1, 0.2, 0.2),
         )[0]
         await getattr(self, act.replace(" ", "_"))(one)
 
@@ -297,6 +303,27 @@ class Checker:
         while await self.house.store.clean():
             pass
 
+    async def rename_inbox(self, one: Counting) -> None:
+        """RFC 3501 §6.3.5: its messages move away, and it stays."""
+        if not one.viewer:
+            self.sent += 1
+            await one.do(f"RENAME INBOX Old{self.sent}")
+            await one.do(f"DELETE Old{self.sent}")
+
+    async def begin_anew(self, one: Counting) -> None:
+        """A mailbox is deleted and made again, with the same name and other messages."""
+        if one.viewer:
+            return
+        for client in self.clients:
+            if client.box == "Archive":
+                await client.select("INBOX")
+        assert (await one.do("DELETE Archive"))[-1].startswith(b"OK")
+        assert (await one.do("CREATE Archive"))[-1].startswith(b"OK")
+        assert (await one.do("SETACL Archive bob@example.test lrswipkxtea"))[-1].startswith(b"OK")
+        subjects = self.clients[0].subjects
+        for place in [place for place in subjects if place[0] == "Archive"]:
+            del subjects[place]
+
     async def noop(self, one: Counting) -> None:
         await one.do("NOOP")
 
@@ -329,6 +356,16 @@ class Checker:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_sessions_of_random_commands_keep_the_promises(seed: int, tmp_path) -> None:
+    await play(seed, STEPS, tmp_path)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("seed", range(100, 108))
+async def test_twenty_thousand_random_commands_keep_the_promises(seed: int, tmp_path) -> None:
+    await play(seed, max(2500, STEPS), tmp_path)
+
+
+async def play(seed: int, steps: int, tmp_path) -> None:
     settings = ImapSettings(plaintext_on_loopback=True, reread_s=0.02)
     async with open_house(tmp_path, settings) as house:
         other = ImapServer(
@@ -358,7 +395,7 @@ async def test_sessions_of_random_commands_keep_the_promises(seed: int, tmp_path
                 await client.ok("NOTIFY SET (selected-delayed (MessageNew MessageExpunge FlagChange))")
             clients.append(one)
         checker = Checker(house, clients, seed)
-        for step in range(STEPS):
+        for step in range(steps):
             await checker.step()
             if step % 100 == 99:
                 await checker.agree()
