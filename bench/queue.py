@@ -24,6 +24,7 @@ from postillon.model.plan import Enqueue, Plan
 from .servers import Postillon, Server
 
 LIVING = 2000
+MOST_LIVING = 10_000
 WAITING = 100_000
 PER_MESSAGE = 1000
 ROUNDS = 3
@@ -41,9 +42,10 @@ def queue(servers: list[Server], scale: float, row: Callable[..., None]) -> None
         f"{waiting} to a dead destination are due": (waiting, 0),
     }
     rates: dict[str, list[tuple[float, float, float, int]]] = {name: [] for name in scenes}
-    for _ in range(ROUNDS):
+    # `--scale 9.9` is the whole: 990,000 of a million wait for the dead one. One round of it takes minutes.
+    for _ in range(ROUNDS if scale <= 1 else 1):
         for name, (dead, ahead) in scenes.items():
-            rates[name].append(asyncio.run(_measure(int(LIVING * scale), dead, ahead)))
+            rates[name].append(asyncio.run(_measure(min(int(LIVING * scale), MOST_LIVING), dead, ahead)))
     best = {name: max(found, key=lambda figures: figures[1]) for name, found in rates.items()}
     # The best of the rounds: what else the machine does only ever slows down.
     for name, (ready, rate, cpu, memory) in best.items():

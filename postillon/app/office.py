@@ -66,7 +66,7 @@ from .lives import Lives
 from .ports import MailPaths, Port, Session, asking, proxies, smtp_ports
 from .reports import Reports, make_reports
 from .resolver import make_resolver
-from .rules import make_fallbacks, make_relay_domains, make_rules
+from .rules import make_fallbacks, make_rates, make_relay_domains, make_rules
 from .sending import make_allowance, make_egress, make_language, make_srs, password_in
 from .tls import chains
 from .tls_reports import make_tls_reports
@@ -188,7 +188,7 @@ def compose(spec: Spec, data: Opened) -> Office:
     reports = make_reports(config, data, resolver, flow, signer, spec.slot, tls_reports)
     transport = make_transport(config, data, resolver, outcomes)
     converter = Converter(data.store, signer, flow.max_size)
-    queue = _queue(config, data, reporter, deliverer, transport, converter)
+    queue = _queue(config, data, reporter, deliverer, transport, converter, spec.workers)
 
     def prune_records() -> Awaitable[int]:
         return data.store.prune_records(config.records.keep_days * 86400)
@@ -394,6 +394,7 @@ def _queue(
     deliverer: Deliverer,
     transport: RelayTransport,
     converter: Converter,
+    workers: int,
 ) -> QueueWorker:
     sending = config.sending
     outbound = Outbound(
@@ -417,6 +418,7 @@ def _queue(
         clock=data.clock,
         settings=QueueSettings(attempts=sending.concurrency, concurrency=concurrency),
         grace_s=2,
+        rates=make_rates(sending, workers),
     )
 
 

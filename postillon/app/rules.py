@@ -52,3 +52,10 @@ def _domain(name: str, one: RelayDomainSettings) -> RelayDomain:
 def make_fallbacks(sending: Sending) -> Fallbacks:
     own = {domain: via_named(one.fallback) for domain, one in sending.destinations.items() if one.fallback}
     return Fallbacks(sending.fallback_after, via_named(sending.fallback) if sending.fallback else "", own)
+
+
+def make_rates(sending: Sending, workers: int) -> dict[str, float]:
+    """Messages a minute for this worker, by domain (one worker serves it) or by next hop (all do)."""
+    rates: dict[str, float] = {domain: one.per_minute for domain, one in sending.destinations.items() if one.per_minute}
+    hops = [*sending.routes.values(), *sending.next_hops.values(), *([sending.smarthost] if sending.smarthost else [])]
+    return rates | {f"{hop.host}:{hop.port}": hop.per_minute / workers for hop in hops if hop.per_minute}

@@ -70,6 +70,9 @@ def senseless_hops(sending: Sending) -> Iterator[Found]:
         if name and name not in sending.next_hops:
             yield where, f"`{'.'.join(where)}`: there is no `sending.next_hops.{name}`"
     yield from senseless_egress(sending)
+    for where, rate in _rates(sending):
+        if rate is not None and rate < 1:
+            yield where, f"`{'.'.join(where)}`: at least 1 message a minute"
     if sending.fallback_after < 1:
         yield ("sending", "fallback_after"), "`sending.fallback_after`: at least 1"
 
@@ -83,3 +86,11 @@ def senseless_relay_domains(domains: dict[str, RelayDomain]) -> Iterator[Found]:
             yield ("relay_domains", name, "verify"), f'`relay_domains.{name}.verify`: with `recipients` it is "list" or "ask"'
         if one.verify == "list" and not one.recipients:
             yield ("relay_domains", name, "recipients"), f"`relay_domains.{name}.verify` is `list`, and `recipients` has none"
+
+
+def _rates(sending: Sending) -> Iterator[tuple[tuple[str, ...], int | None]]:
+    for table in ("routes", "next_hops", "destinations"):
+        for name, one in getattr(sending, table).items():
+            yield ("sending", table, name, "per_minute"), one.per_minute
+    if sending.smarthost is not None:
+        yield ("sending", "smarthost", "per_minute"), sending.smarthost.per_minute

@@ -124,6 +124,8 @@ class Route:
     """One of `sending.pools`, or `direct`: whatever the system chooses."""
     proxy: str = ""
     """One of `sending.proxies`, or `direct`: none."""
+    per_minute: int | None = None
+    """Messages that it gets at most, of all workers together; None: as many as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,8 @@ class Destination:
     """The next hop that is used after so many failures, instead of `Sending.fallback`."""
     pool: str = ""
     proxy: str = ""
+    per_minute: int | None = None
+    """Messages that it gets at most; None: as many as it takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ instead of waiting for another time-out.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
 from ..model.queue import Outcome, OutcomeKind, QueueEntry
 from ..relay.outcome import is_trouble
+from ..relay.pace import Pace
 from ..relay.replies import Cause, cause_of
 
 MAX_NAMES = 50
@@ -48,6 +50,10 @@ class Destination:
     """Loop time at which what is due while it rests may be deferred again."""
     has_to_put_off: bool = False
     """The last time there was something to defer."""
+    pace: Pace | None = None
+    """How many messages a minute it gets; None: as many as it takes."""
+    timer: asyncio.TimerHandle | None = None
+    """Set while what waits does so for its pace."""
 
     def __post_init__(self) -> None:
         self.limit = self.limit or self.settings.start
@@ -63,7 +69,8 @@ class Destination:
 
     def is_idle(self, at: float) -> bool:
         """Nothing worth remembering is known about it."""
-        return not self.running and not self.waiting and self.rests_until <= at
+        is_rested = self.pace is None or self.pace.is_rested(at)
+        return not self.running and not self.waiting and self.rests_until <= at and is_rested
 
     def resting(self, at: float) -> Outcome | None:
         """While it rests: what an attempt made now would end in."""

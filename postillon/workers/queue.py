@@ -8,7 +8,7 @@ waiting but its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from ..model.errors import Refusal
 from ..model.plan import Plan
 from ..model.queue import Outcome, QueueEntry
 from ..model.record import Record
+from ..relay.pace import Pace
 from ..relay.replies import Cause, cause_of
 from ..seams import QUEUE_TOPIC, Bus, Clock
 from .concurrency import ConcurrencySettings, Destination, Group
@@ -103,7 +104,10 @@ class QueueWorker:
         clock: Clock,
         settings: QueueSettings | None = None,
         grace_s: float = 3,
+        rates: Mapping[str, float] | None = None,
     ) -> None:
+        """*rates*: messages a minute, by domain or by the name of a next hop; of others as many as they take."""
+        self._rates = rates or {}
         self._store = store
         self._outbound = outbound
         self._routing = routing
@@ -187,7 +191,7 @@ class QueueWorker:
             if not entries:
                 return
             for key, group in self._grouped(entries):
-                destination = self._destinations.setdefault(key, Destination(settings.concurrency))
+                destination = self._destinations.get(key) or self._new(key)
                 destination.seen(group[0].destination)
                 destination.waiting.append(group)
             self._start_all()
@@ -219,7 +223,14 @@ class QueueWorker:
         return _Full(self._key, {key for key, destination in self._destinations.items() if destination.is_full})
 
     def _key(self, destination: str) -> str:
-        return LOCAL if destination == LOCAL else self._routing.next_hop(destination)
+        """Whose line it stands in: that of its next hop, or its own if it has a pace of its own."""
+        return destination if destination == LOCAL or destination in self._rates else self._routing.next_hop(destination)
+
+    def _new(self, key: str) -> Destination:
+        rate = self._rates.get(key)
+        found = Destination(self._settings.concurrency, pace=Pace(rate) if rate else None)
+        self._destinations[key] = found
+        return found
 
     def _grouped(self, entries: Sequence[QueueEntry]) -> Iterator[tuple[str, Group]]:
         """Recipients of one message that go the same way make one attempt; local copies are filed one by one."""
@@ -264,9 +275,25 @@ class QueueWorker:
             if len(self._attempts) >= self._settings.attempts:
                 self._wants_room = True
                 return
+            if destination.pace is not None and self._has_to_wait(key, destination, destination.pace):
+                return
             group = destination.waiting.popleft()
             destination.running += 1
             self._attempts.add(asyncio.create_task(self._attempt(key, destination, group)))
+
+    def _has_to_wait(self, key: str, destination: Destination, pace: Pace) -> bool:
+        """Whether its pace lets it start nothing now; then it starts by itself as soon as that changes."""
+        if destination.timer is not None:
+            return True
+        loop = asyncio.get_running_loop()
+        wait_s = pace.take(loop.time())
+        if wait_s:
+            destination.timer = loop.call_later(wait_s, self._go_on, key, destination)
+        return wait_s > 0
+
+    def _go_on(self, key: str, destination: Destination) -> None:
+        destination.timer = None
+        self._next(key, destination)
 
     async def _attempt(self, key: str, destination: Destination, entries: Group) -> None:
         """One attempt from beginning to end. Errors of ours are logged: the lease runs out and somebody tries again."""
@@ -369,6 +396,8 @@ class QueueWorker:
         waiting = [entry for destination in self._destinations.values() for group in destination.waiting for entry in group]
         for destination in self._destinations.values():
             destination.waiting.clear()
+            if destination.timer is not None:
+                destination.timer.cancel()
         try:
             async with asyncio.timeout(self._grace_s):
                 await asyncio.gather(*(self._store.release(entry, self._clock.now()) for entry in waiting))

@@ -521,3 +521,21 @@ async def test_what_fails_again_and_again_goes_by_the_other_next_hop(office: Off
     assert set(post.delivered) == {f"u{n}@dead.test" for n in range(8)} and max(post.delivered.values()) == 1
     (left,) = await office.store.queue_views()
     assert (left.recipient, left.destination) == ("x@never.test", "never.test") and left.attempts >= 3
+
+
+async def test_the_pace_of_a_destination_is_kept(office: Office):
+    post, loop = Post(hops={"slow.test": "hub:25", "other.test": "hub:25"}), asyncio.get_running_loop()
+    for n in range(12):
+        await enqueue(office, f"s{n}@slow.test")
+        await enqueue(office, f"o{n}@other.test")
+    async with working(office, post, rates={"slow.test": 30.0}):  # one in two seconds, five of them at once
+        began = loop.time()
+        await until(lambda: _done(post, "other.test", 12))
+        await until(lambda: _done(post, "slow.test", 6))
+        assert 1.5 < loop.time() - began < 8
+        assert sum("slow.test" in name for name in post.delivered) == 6
+    assert len(await office.store.queue_views()) == 6
+
+
+async def _done(post: Post, domain: str, count: int) -> bool:
+    return sum(domain in name for name in post.delivered) >= count
