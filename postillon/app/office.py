@@ -504,4 +504,6 @@ def _limits(config: Config, workers: int) -> ConnectionLimits:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     kept = min(files // 2, FILES_KEPT + config.sending.concurrency)
     total = min(math.ceil(config.limits.connections * share), files - kept)
-    return ConnectionLimits(LimitSettings(per_address=per_address, per_network=4 * per_address, total=total))
+    return ConnectionLimits(
+        LimitSettings(per_address, 4 * per_address, math.ceil(config.limits.connections_per_minute * share), total)
+    )

@@ -48,14 +48,17 @@ def make_reports(
     """*slot* 0 sends them."""
     wanted = config.reports
     counter = DmarcCounter(data.side, data.clock)
-    post = Post(store=data.store, directory=data.directory, clock=data.clock, ids=data.ids, settings=flow, signer=signer)
+    heard = make_heard(data, resolver)
+    inbox = ReportInbox(data.store, wanted.inboxes, (heard.take, tls.take))
+    post = Post(
+        store=data.store, directory=data.directory, clock=data.clock, ids=data.ids, settings=flow, signer=signer, inbox=inbox
+    )
     settings = DmarcSendSettings(
         hostname=config.hostname,
         organization=wanted.organization or config.hostname,
         sender=Address.parse(wanted.sender) if wanted.sender else Address("postmaster", config.hostname),
     )
     sender = DmarcSender(side=data.side, resolver=resolver, post=post, clock=data.clock, ids=data.ids, settings=settings)
-    heard = make_heard(data, resolver)
     rotation = DkimRotation(
         keys=DkimKeys(data.layout.dkim),
         resolver=resolver,
@@ -69,5 +72,4 @@ def make_reports(
         clock=data.clock,
         settings=ReporterSettings(offset_s=zlib.crc32(config.hostname.encode()) % SPREAD_S),
     )
-    inbox = ReportInbox(data.store, wanted.inboxes, (heard.take, tls.take))
     return Reports(counter if wanted.dmarc else None, sender, heard, inbox, worker, tls, resolver)

@@ -200,6 +200,9 @@ def _senseless_places(config: Config) -> Iterator[Found]:
         yield ("data",), "`data`: the path must be absolute"
     if bool(config.tls.certificate) != bool(config.tls.key):
         yield ("tls",), "`tls`: certificate and key belong together; one is missing"
+    for name in ("connections", "connections_per_address", "connections_per_minute"):
+        if getattr(config.limits, name) < 1:
+            yield ("limits", name), f"`limits.{name}`: at least 1"
     if config.workers < 0:
         yield ("workers",), "`workers`: cannot be negative"
 

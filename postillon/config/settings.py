@@ -265,6 +265,8 @@ class Limits:
     connections: int = 2000
     """At the same time, on each worker and service."""
     connections_per_address: int = 50
+    connections_per_minute: int = 300
+    """New ones of one address, for each worker."""
     submission: SubmissionLimits = SubmissionLimits()
 
 

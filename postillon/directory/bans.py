@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -174,8 +174,7 @@ class Bans:
         while True:
             moved.clear()
             clear()
-            with contextlib.suppress(Refusal):
-                await self.load()
+            await self._safely(self.load)
             with contextlib.suppress(TimeoutError):  # a wake may be lost
                 async with asyncio.timeout(300):
                     await moved.wait()
@@ -184,10 +183,16 @@ class Bans:
         while True:
             await self._flushing.wait()
             await asyncio.sleep(FLUSH_S)
-            try:
-                await self.flush()
-            except Refusal as refusal:
-                log.warning("offences are not counted", reason=refusal.detail or refusal.text)
+            await self._safely(self.flush)
+
+    async def _safely(self, work: Callable[[], Awaitable[None]]) -> None:
+        """The worker lives on whatever happens here."""
+        try:
+            await work()
+        except Refusal as refusal:
+            log.warning("bans are not up to date", reason=refusal.detail or refusal.text)
+        except Exception as error:
+            log.error("bans are not up to date", exc=error)
 
     async def load(self) -> None:
         """Make what `refusal` knows what the database has."""

@@ -16,6 +16,7 @@ from ..seams import Clock, Directory, FindKind
 from ..storage.ids import IdSource
 from ..storage.store import Store
 from .deliver import FlowSettings
+from .report_inbox import ReportInbox
 from .sign import Signer
 
 
@@ -31,7 +32,10 @@ class Post:
         ids: IdSource,
         settings: FlowSettings,
         signer: Signer | None = None,
+        inbox: ReportInbox | None = None,
     ) -> None:
+        """*inbox* reads what we report to ourselves."""
+        self._inbox = inbox
         self._store = store
         self._directory = directory
         self._clock = clock
@@ -43,6 +47,7 @@ class Post:
         """Send the message *octets* to those of *to* that can be reached; returns how many. Raises Refusal."""
         accounts: list[AccountId] = []
         away: list[Address] = []
+        here: list[Address] = []
         reached = 0
         for address in to:
             found = await self._directory.find(address)
@@ -54,10 +59,13 @@ class Post:
             if found.kind is FindKind.FOREIGN:
                 away.append(address)
             else:
+                here.append(address)
                 accounts += found.accounts
                 away += [one for one in found.remote if self._settings.may_send_to(one.domain)]
         if accounts or away:
             await self._commit(octets, list(dict.fromkeys(accounts)), list(dict.fromkeys(away)))
+        if self._inbox is not None and any(map(self._inbox.wants, here)):
+            self._inbox.offer_own(octets, self._settings.hostname)
         return reached
 
     async def _commit(self, octets: bytes, accounts: list[AccountId], away: list[Address]) -> None:

@@ -6,7 +6,8 @@ The mail itself is filed as any other. What anybody may send is read only if it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 from ..log import Log
 from ..mailauth.evaluate import Verdict
@@ -14,6 +15,7 @@ from ..mailauth.result import Result
 from ..message.incoming import Incoming
 from ..message.octets import Octets
 from ..message.report_parts import ReportPart, report_parts
+from ..model.address import Address
 from ..model.ids import BlobId
 from ..model.plan import Body
 from ..storage.store import Rope, Store
@@ -42,23 +44,39 @@ class ReportInbox:
         """*incoming* was filed as *blob*: if it may be a report, read it in the background. *verdict*: who sent it."""
         if incoming.body.size > MAX_MESSAGE or len(self._tasks) >= WAITING:
             return
-        keys = [one.recipient.address.key for one in incoming.accepted]
-        if not any(key in self._addresses or key.rpartition("@")[0] in self._addresses for key in keys):
+        if not any(self.wants(one.recipient.address) for one in incoming.accepted):
             return
         reporter = _reporter(verdict)
         if reporter is None:
             return
-        task = asyncio.create_task(self._take(incoming.body, blob, reporter))
+        self._start(self._body(incoming.body, blob), reporter)
+
+    def offer_own(self, octets: bytes, hostname: str) -> None:
+        """The message *octets* was made here for an address of ours: if it is a report, read it in the background."""
+
+        async def known() -> bytes:
+            return octets
+
+        self._start(known(), hostname)
+
+    def _start(self, reading: Coroutine[Any, Any, bytes], reporter: str) -> None:
+        task = asyncio.create_task(self._take(reading, reporter))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _take(self, body: Body, blob: BlobId, reporter: str) -> None:
+    async def _body(self, body: Body, blob: BlobId) -> bytes:
+        if body.data is not None:
+            return body.data
+        return await self._store.read_octets(Rope(Octets.whole(body.size), blob), 0, body.size)
+
+    def wants(self, address: Address) -> bool:
+        """Is mail to *address* looked into?"""
+        return address.key in self._addresses or address.key.rpartition("@")[0] in self._addresses
+
+    async def _take(self, reading: Coroutine[Any, Any, bytes], reporter: str) -> None:
         try:
             async with self._turns:
-                data = body.data
-                if data is None:
-                    data = await self._store.read_octets(Rope(Octets.whole(body.size), blob), 0, body.size)
-                await self.take(data, reporter)
+                await self.take(await reading, reporter)
         except Exception as error:
             log.error("report not read", exc=error, domain=reporter)
 

@@ -58,5 +58,16 @@ def test_a_report_goes_round(offices: tuple[Postillon, Postillon]) -> None:
     assert north.command("reports", "send", "--today").stdout == "0 reports sent.\n"
 
 
+def test_what_a_server_sees_of_its_own_domain_is_shown_too(offices: tuple[Postillon, Postillon]) -> None:
+    north, _ = offices
+    before = sum(one["messages"] for one in north.ask("reports.dmarc"))
+    with smtplib.SMTP(NORTH, north.port("smtp"), source_address=("127.0.0.78", 0), timeout=20) as forger:
+        message = mail("alice@north.test", ["alice@north.test"], "forged at home")
+        forger.sendmail("x@forger.test", ["alice@north.test"], message)
+    assert north.command("reports", "send", "--today").stdout == "1 reports sent.\n"
+    wait_until(lambda: sum(one["messages"] for one in north.ask("reports.dmarc")) == before + 1, 10, "our own report")
+    assert "north.test" in north.ask("reports.dmarc")[0]["reporters"]
+
+
 def test_nothing_is_told_where_no_report_has_come(offices: tuple[Postillon, Postillon]) -> None:
     assert "No report has come" in offices[1].command("reports", "dmarc").stdout
