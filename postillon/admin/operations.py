@@ -22,6 +22,7 @@ from ..storage.db.check import quick_check
 from ..storage.store import Chosen
 from . import dkim as dkim
 from . import dns as dns
+from . import dry_run as dry_run
 from . import imap as imap
 from . import judging as judging
 from . import probing as probing

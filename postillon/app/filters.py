@@ -15,6 +15,7 @@ from ..filters.fraud import Fraud, OwnDomains
 from ..filters.known import Acquaintance
 from ..filters.lists import Lists
 from ..filters.milters import Milters
+from ..filters.own import OwnFilter
 from ..filters.reputation import SenderReputation
 from ..flow.judgement import Choices, JudgeSettings
 from ..model.choice import Choice
@@ -40,6 +41,9 @@ class Parts:
 Make = Callable[[Parts], Filter[Examined] | None]
 """Makes a check; None where the configuration gives it nothing to do."""
 
+OWN_SHARE = 0.9
+"""Of the time for one check: a process that hangs is ended before its check is given up."""
+
 KINDS: Mapping[str, Make] = {
     "blocklists": lambda parts: BlocklistFilter(parts.blocklists) if parts.blocklists else None,
     "attachments": lambda parts: make_attachments(parts.config, "mx"),
@@ -50,6 +54,9 @@ KINDS: Mapping[str, Make] = {
     "reputation": lambda parts: SenderReputation(parts.acquaintance),
     "classifier": lambda parts: Classifier(parts.acquaintance.knowledge),
     "fraud": lambda parts: Fraud(parts.acquaintance, OwnDomains(time.monotonic)),
+    "own": lambda parts: (
+        OwnFilter(parts.config.filters.own, time_s=OWN_SHARE * parts.config.filters.time) if parts.config.filters.own else None
+    ),
 }
 """In the order in which their findings are told."""
 

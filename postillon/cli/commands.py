@@ -37,6 +37,7 @@ _COMMANDS = {
     "reports": "what others report about mail in our names and about TLS",
     "filter": "what is thought of incoming mail, and what it learns",
     "quarantine": "mail that is kept from its recipients",
+    "policy": "what is done about mail, tried out",
     "ban": "addresses that are refused",
     "version": "the version of this program",
 }

@@ -12,6 +12,7 @@ from ..filters.stored import MOST, examined_again
 from ..filters.tokens import VERSION, tokens
 from .choices import _COLUMNS, _ENTRY
 from .commands import Server, fail, on_server
+from .policy import show, thresholds_of
 
 STEP = 100
 
@@ -78,6 +79,20 @@ def filter_train(server: Server, paths: tuple[Path, ...], is_bad: bool | None, a
                 batch = []
     count += _teach(server, batch, is_bad, address)
     server.show({"learned": count, "as": "junk" if is_bad else "good"})
+
+
+@filter.command("test")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--account", "address", metavar="ADDRESS", default="", help="Only the mail of this account.")
+@click.option("--count", type=click.IntRange(1, 5000), default=200, show_default=True, help="Latest messages of each mailbox.")
+@on_server
+def filter_test(server: Server, file: Path, address: str, count: int) -> None:
+    """Ask the check in FILE about stored mail, in INBOX and Junk, and say what it would change. Changes nothing."""
+    asked = {"path": str(file.resolve()), "hostname": server.config().hostname, "thresholds": thresholds_of(server)}
+    result = server.ask("filter.test", address=address, count=count, **asked)
+    show(server, result, ("account", "mailbox", "subject", "before", "after", "score", "findings"))
+    if not server.as_json and result["failed"]:
+        fail(f"it failed for {result['failed']} messages: {result['error']}")
 
 
 def _teach(server: Server, batch: list[list[int]], is_bad: bool, address: str) -> int:

@@ -297,6 +297,8 @@ def _senseless_filters(config: Config) -> Iterator[Found]:
     filters = config.filters
     if not filters.tag <= filters.junk <= filters.refuse:
         yield ("filters",), "`filters`: `tag`, `junk` and `refuse` must not become smaller in this order"
+    if filters.own and not Path(filters.own).is_absolute():
+        yield ("filters", "own"), "`filters.own`: the path must be absolute"
     for name in ("time", "total_time"):
         if not 1 <= getattr(filters, name) <= 300:
             yield ("filters", name), f"`filters.{name}`: {getattr(filters, name)} is not between 1 and 300 seconds"

@@ -326,6 +326,8 @@ class Filters:
     """Seconds that one check may take."""
     total_time: int = 30
     """Seconds that all of them may take."""
+    own: str = ""
+    """A file of Python with your own check, absolute; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)

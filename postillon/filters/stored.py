@@ -9,7 +9,14 @@ import re
 from dataclasses import dataclass
 
 from ..mailauth import authres
+from ..mailauth.arc import Arc
 from ..mailauth.content import Content
+from ..mailauth.dkim import Dkim
+from ..mailauth.dmarc import Dmarc
+from ..mailauth.evaluate import Authors, Verdict
+from ..mailauth.iprev import Iprev
+from ..mailauth.result import Result
+from ..mailauth.spf import Spf
 from ..message.header import header_end, unfold
 from ..message.incoming import Incoming
 from ..model.address import Address, AddressError
@@ -23,6 +30,9 @@ MOST = 512 * 1024
 """Octets of a stored message that are looked at."""
 _CLIENT = re.compile(rb"policy\.iprev=\"?([0-9A-Fa-f.:]{3,45})")
 _SIGNED = re.compile(rb"dkim=pass\b[^;]*?header\.d=([\w.-]{1,255})")
+_METHOD = re.compile(rb"(?:^|;)\s*+(spf|dkim|dmarc|arc|iprev)=([a-z]++)([^;]*+)")
+_DOMAIN = re.compile(rb"(?:smtp\.mailfrom|smtp\.helo|header\.d|header\.from)=\"?([^\s;\"]{1,255})")
+_RESULTS = frozenset(Result)
 _SENDER = re.compile(rb"<([^<>]{1,500})>")
 
 
@@ -33,6 +43,8 @@ class Results:
     client: str = ""
     signers: tuple[str, ...] = ()
     is_proven: bool = False
+    verdict: Verdict | None = None
+    """As far as the field tells."""
 
 
 def results(content: Content, hostname: str) -> Results:
@@ -42,8 +54,29 @@ def results(content: Content, hostname: str) -> Results:
             value = unfold(field.value)[:10_000]
             client = _CLIENT.search(value)
             signers = tuple(one.decode().lower() for one in _SIGNED.findall(value)[:5])
-            return Results(client[1].decode() if client else "", signers, b"dmarc=pass" in value or bool(signers))
+            proven = b"dmarc=pass" in value or bool(signers)
+            return Results(client[1].decode() if client else "", signers, proven, _verdict(value))
     return Results()
+
+
+def _verdict(value: bytes) -> Verdict:
+    """What the value of our own field says, to the letter of `mailauth.evaluate.outcomes`."""
+    found: dict[bytes, list[tuple[Result, str]]] = {}
+    for method, result, rest in _METHOD.findall(value):
+        domain = _DOMAIN.search(rest)
+        if result.decode() in _RESULTS:
+            found.setdefault(method, []).append((Result(result.decode()), domain[1].decode().lower() if domain else ""))
+    none = (Result.NONE, "")
+    spf = found.get(b"spf", [none])[0]
+    dmarc = found.get(b"dmarc", [])
+    return Verdict(
+        spf=Spf(spf[0], spf[1].rpartition("@")[2], is_helo=b"smtp.helo=" in value),
+        dkim=tuple(Dkim(*one) for one in found.get(b"dkim", []) if one[1]),
+        dmarc=tuple(Dmarc(*one) for one in dmarc),
+        arc=Arc(found.get(b"arc", [none])[0][0]),
+        iprev=Iprev(found.get(b"iprev", [none])[0][0]),
+        authors=Authors(1, tuple(domain for _, domain in dmarc)),
+    )
 
 
 def examined_again(
@@ -71,5 +104,5 @@ def examined_again(
     examined = Examined(incoming, header, content)
     examined.notes[sender_keys] = sender_keys(examined.author, known.signers, known.client, known.is_proven)
     examined.notes[Results] = known
-    examined.authentication_ended(None)
+    examined.authentication_ended(known.verdict)
     return examined

@@ -279,9 +279,15 @@ def _strictest(votes: Iterable[Vote]) -> Vote:
 def _vote(base: Vote, findings: Sequence[Finding], thresholds: Thresholds) -> Vote:
     """*base* is what was stated outright, the sum of the scores may make it stricter."""
     score = _sum(findings)
+    wish = wish_of(score, thresholds)
+    return _strictest([base, Vote(wish, _refusal(findings, score) if wish is Wish.REFUSE_SPAM else None)])
+
+
+def wish_of(score: float, thresholds: Thresholds) -> Wish:
+    """What the sum of the scores alone says."""
     if score >= thresholds.refuse:
-        return _strictest([base, Vote(Wish.REFUSE_SPAM, _refusal(findings, score))])
-    return _strictest([base, Vote(Wish.JUNK if score >= thresholds.junk else Wish.FILE)])
+        return Wish.REFUSE_SPAM
+    return Wish.JUNK if score >= thresholds.junk else Wish.FILE
 
 
 def _refusal(findings: Sequence[Finding], score: float) -> Refusal:

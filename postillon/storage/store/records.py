@@ -212,6 +212,12 @@ def traced(tx: Tx, trail: int, limit: int = STEP) -> Traced:
 # --- the janitor, and after a crash ------------------------------------------------------------------------------------
 
 
+def since(tx: Tx, after: int, limit: int) -> list[tuple[int, Traced]]:
+    """(id, records) of the rows above *after*, in order of time; each row's records, not all of their trail."""
+    rows = tx.all("SELECT record_id, trail, stages FROM record WHERE record_id > ? ORDER BY record_id LIMIT ?", after, limit)
+    return [(row, Traced(BlobId(trail), tuple(decode(bytes(stages))))) for row, trail, stages in rows]
+
+
 def prune(tx: Tx, before: int, limit: int = STEP) -> int:
     """One step of removing what was written before *before* (epoch seconds); how many rows."""
     rows = tx.run(

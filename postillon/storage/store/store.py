@@ -964,6 +964,11 @@ class Store:
 
         return await self.database.read(work)
 
+    async def records_since(self, after: int, limit: int = 500) -> list[tuple[int, Traced]]:
+        """(id, records) of rows above the id *after*, in order of time; `ids.first_id_at` makes an id of a time."""
+        await self.flush_notes()
+        return await self.database.read(lambda tx: records.since(tx, after, limit))
+
     async def prune_records(self, keep_s: int) -> int:
         """One step of removing what is older than *keep_s*; how much. Call again until 0."""
         before = self._clock.now() - keep_s
