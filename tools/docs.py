@@ -66,7 +66,11 @@ def commands(group: click.Group, above: str = "postillon") -> dict[str, set[str]
 def check_commands() -> Iterator[str]:
     known = commands(postillon)
     options = {option for each in known.values() for option in each} | COMMON
-    rows = dict(re.findall(r"^\| `(postillon [a-z]+(?: [a-z]+(?:-[a-z]+)*)*)[^\n|]*\|([^\n]*)\|$", text(DOCS / "commands.md"), re.MULTILINE))
+    rows = dict(
+        re.findall(
+            r"^\| `(postillon [a-z]+(?: [a-z]+(?:-[a-z]+)*)*)[^\n|]*\|([^\n]*)\|$", text(DOCS / "commands.md"), re.MULTILINE
+        )
+    )
     rows["postillon dev"] = rows.get("postillon dev", "") + text(DOCS / "dev-mode.md")
     for name, its in known.items():
         if name not in rows:
