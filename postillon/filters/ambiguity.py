@@ -7,7 +7,7 @@ names of parts and in how they are encoded.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..message.encoded_words import decode, decode_parameters
 from ..message.header import Buffer, Field
@@ -28,8 +28,8 @@ _ONCE = (
 )  # fmt: skip
 
 
-def in_header(header: bytes, fields: Iterable[Field], is_multipart: bool) -> Iterator[str]:
-    """Phrases about the header section, which is given with its fields."""
+def in_header(header: bytes, by_name: Mapping[bytes, Sequence[Field]], is_multipart: bool) -> Iterator[str]:
+    """Phrases about the header section, which is given with its fields by lower-case name."""
     if b"\0" in header:
         yield "NUL in the header"
     if header.count(b"\r") != header.count(b"\r\n"):
@@ -38,29 +38,22 @@ def in_header(header: bytes, fields: Iterable[Field], is_multipart: bool) -> Ite
         yield "bare LF in the header"
     if _ODD_FOLD.search(header[:-2]):
         yield "folded line without text"
-    seen: set[bytes] = set()
-    told: set[str] = set()
-    for field in fields:
-        for phrase in _in_field(header, field, seen):
-            if phrase not in told:
-                told.add(phrase)
-                yield phrase
-    if is_multipart and b"mime-version" not in seen:
+    if b"" in by_name:
+        yield "line in the header that is no field"
+    for name in _ONCE:
+        if len(by_name.get(name, ())) > 1:
+            yield f"{name.decode()} occurs twice"
+    for name in by_name:
+        if name.startswith(b"content-") or name in (b"mime-version", b"from"):
+            yield from _in_field(header, name, by_name[name][0])
+    if is_multipart and b"mime-version" not in by_name:
         yield "MIME without MIME-Version"
 
 
-def _in_field(header: bytes, field: Field, seen: set[bytes]) -> Iterator[str]:
-    name = field.name.lower()
-    if not name:
-        yield "line in the header that is no field"
-        return
-    is_spaced = header[field.start + len(name) : field.start + len(name) + 1] != b":"
-    if is_spaced and (name.startswith(b"content-") or name in (b"mime-version", b"from")):
+def _in_field(header: bytes, name: bytes, field: Field) -> Iterator[str]:
+    if header[field.start + len(name) : field.start + len(name) + 1] != b":":
         yield "space before the colon"
-    if name in seen and name in _ONCE:
-        yield f"{name.decode()} occurs twice"
-    seen.add(name)
-    if name.startswith(b"content-") and b"(" in field.value:
+    if b"(" in field.value and name != b"from":
         yield "nested comment in a MIME field" if _NESTED.search(field.value) else "comment in a MIME field"
 
 
@@ -76,6 +69,8 @@ def in_parts(octets: Buffer, leaves: Iterable[Part]) -> Iterator[str]:
 
 def names_of(part: Part) -> list[str]:
     """Every name that a program may give the file, each once: of the disposition and of the type, in both forms."""
+    if not part.params and not part.disposition_params:
+        return []
     found: list[str] = []
     for params, word in ((part.disposition_params, "filename"), (part.params, "name")):
         key = word.encode()
@@ -89,6 +84,8 @@ def names_of(part: Part) -> list[str]:
 
 
 def _names(part: Part) -> Iterator[str]:
+    if len(part.params) < 2 and not part.disposition_params:
+        return
     for params, word in ((part.disposition_params, b"filename"), (part.params, b"name"), (part.params, b"charset")):
         if sum(name == word for name, _ in params) > 1:
             yield f"{word.decode()} is given twice"
@@ -106,7 +103,8 @@ def _encoding(octets: Buffer, part: Part) -> Iterator[str]:
         yield "unknown transfer encoding"
     if part.encoding == b"base64":
         text = octets[part.body_start : min(part.body_end, part.body_start + MAX_LOOKED)]
-        if _MIDDLE_PADDING.search(text):
+        inner = text.rstrip(b"= \t\r\n-")
+        if b"=" in inner and _MIDDLE_PADDING.search(inner):
             yield "base64 that goes on after its end"
     elif part.type == b"text" and b"\0" in octets[part.body_start : min(part.body_end, part.body_start + MAX_LOOKED)]:
         yield "NUL in a text"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ..message.part import Part
-from ..model.errors import Refusal
+from ..model.errors import Refusal, Unavailable
 from ..model.ids import AccountId
 from ..model.verdict import NO_OPINION, Finding, Opinion, finding
 from . import ambiguity
@@ -100,8 +100,10 @@ class Attachments:
     name = "attachments"
     is_local = True
 
-    def __init__(self, settings: ContentSettings | None = None) -> None:
+    def __init__(self, settings: ContentSettings | None = None, *, wait_s: float = 5.0) -> None:
+        """*wait_s*: how long a message waits for others that are looked at; then it is put off."""
         self._settings = settings or ContentSettings()
+        self._wait_s = wait_s
         self._room = asyncio.Semaphore(AT_ONCE)
 
     async def examine(self, examined: Examined) -> Opinion:
@@ -109,8 +111,17 @@ class Attachments:
         if size <= ON_LOOP and len(examined.octets) <= 2 * ON_LOOP:
             findings = look(examined)
         else:
-            async with self._room:
+            try:
+                async with asyncio.timeout(self._wait_s):
+                    await self._room.acquire()
+            except TimeoutError:
+                # Going on unseen would be a way around the check: a flood of archives, and then what it is to hide.
+                busy = Unavailable("Too many attachments are being looked at; try again later", detail=self.name)
+                return Opinion((finding("attachment.busy"),), busy)
+            try:
                 findings = await asyncio.to_thread(look, examined)
+            finally:
+                self._room.release()
         return self._opinion(examined, findings) if findings else NO_OPINION
 
     def _opinion(self, examined: Examined, findings: list[Finding]) -> Opinion:
@@ -146,7 +157,7 @@ def _ambiguous(examined: Examined) -> list[Finding]:
     """The weighty ones first."""
     survey = examined.survey
     phrases = dict.fromkeys(survey.ambiguities)
-    phrases |= dict.fromkeys(ambiguity.in_header(examined.header, examined.content.fields, bool(survey.part.children)))
+    phrases |= dict.fromkeys(ambiguity.in_header(examined.header, examined.content.by_name, bool(survey.part.children)))
     phrases |= dict.fromkeys(ambiguity.in_parts(examined.octets, examined.leaves))
     told = sorted(phrases, key=lambda phrase: phrase in _HARMLESS)[:_MAX_AMBIGUOUS]
     return [

@@ -89,7 +89,7 @@ DOCUMENTS = frozenset(
 )
 """Endings that look harmless, and are put before another one to deceive."""
 
-_HTA = re.compile(rb"<hta:application\b", re.IGNORECASE)
+_HTA = re.compile(rb"<hta:application\b")
 _SHORTCUT = re.compile(rb"\A\s{0,16}\[(?:internetshortcut|\{000214a0)", re.IGNORECASE)
 _RTF_OBJECT = re.compile(rb"\\obj(?:data|autlink|update|ocx|emb)\b|\\\*\\objdata", re.IGNORECASE)
 _PDF_ACTION = re.compile(rb"/(?:Launch|EmbeddedFile)\b")
@@ -163,7 +163,7 @@ def _text(data: bytes, ending: bytes) -> list[Kind]:
         return [("script", Danger.EXECUTABLE)]
     if _SHORTCUT.match(head):
         return [("shortcut", Danger.EXECUTABLE)]
-    if b"<" in head and _HTA.search(data):
+    if b"<" in head and b":" in data and _HTA.search(data.lower()):
         return [("HTML application", Danger.EXECUTABLE)]
     return []
 

@@ -146,6 +146,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The message is too large for rspamd: {size} octets",
         "Le message est trop grand pour rspamd : {size} octets",
     ),
+    "attachment.busy": (
+        "Too many attachments were being looked at at the same time",
+        "Trop de pièces jointes étaient examinées en même temps",
+    ),
     "attachment.executable": (
         "An attachment can run by itself: {what}, {name}",
         "Une pièce jointe peut s’exécuter : {what}, {name}",

@@ -54,6 +54,10 @@ class Base64:
             whole = len(digits) & ~3
             self._kept = digits[whole:]
             return binascii.a2b_base64(digits[:whole])
+        bare = digits.rstrip(b"=")
+        if b"=" not in bare:  # it stands at the very end, as it mostly does
+            self._kept = b""
+            return _base64(bare)
         *closed, last = _PADDING.split(digits)
         out = [_base64(text) for text in closed]
         whole = len(last) & ~3

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from postillon.filters.attachments import Action, Attachments, ContentPolicy, ContentSettings
+from postillon.filters.attachments import AT_ONCE, Action, Attachments, ContentPolicy, ContentSettings
 from postillon.filters.words import sentence
 from postillon.message.structure import MAX_PARTS
 
@@ -173,3 +173,15 @@ async def test_only_some_heavy_messages_are_unpacked_at_the_same_time() -> None:
     text = d.with_attachments(d.part("big.zip", d.zipped({"big": bytes(range(256)) * 4000}, 0)))
     opinions = await asyncio.gather(*(check.examine(d.examined(text, ALICE)) for _ in range(6)))
     assert len(opinions) == 6
+
+
+async def test_who_waits_too_long_is_put_off_and_not_let_through() -> None:
+    check = Attachments(wait_s=0.05)
+    for _ in range(AT_ONCE):
+        await check._room.acquire()
+    text = d.with_attachments(d.part("big.zip", d.zipped({"evil.exe": d.PROGRAM, "big": bytes(range(256)) * 4000}, 0)))
+    opinion = await check.examine(d.examined(text, ALICE))
+    assert opinion.refusal is not None and opinion.refusal.is_temporary
+    check._room.release()
+    opinion = await check.examine(d.examined(text, ALICE))
+    assert opinion.refusal is not None and not opinion.refusal.is_temporary
