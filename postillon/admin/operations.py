@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import os
 import time
@@ -9,10 +10,11 @@ from collections import Counter
 from typing import Any
 
 from .. import __version__
+from ..flow.removal import remove
 from ..message.header import header_end
 from ..model.account import Account
 from ..model.address import AddressError, parse_domain
-from ..model.errors import NotFound, Refusal
+from ..model.errors import NotFound, Refusal, Unavailable
 from ..model.queue import QueueState, QueueView
 from ..model.record import Record, Stage
 from ..relay.replies import cause_of_answer
@@ -38,6 +40,8 @@ from .tools import operation as _operation
 
 PAGE = 500
 MAX_HEADER = 64 * 1024
+DUMP_STEP = 1 << 20
+"""Octets of a message in one answer."""
 MAX_DAYS = 1000
 """So far back records are looked for."""
 
@@ -319,8 +323,27 @@ def _host(text: str) -> str:
         raise Refusal(f"{text!r} is no host: {error}", status="5.5.4") from error
 
 
+@_operation("queue.dump")
+async def queue_dump(tools: Tools, id: str, start: int = 0) -> dict[str, Any]:  # noqa: A002
+    """The octets of a queued message as it would be sent, from *start* on, a piece at a time, in base64."""
+    rope = await tools.store.queue_octets(queue_number(id))
+    stop = min(rope.size, max(start, 0) + DUMP_STEP)
+    octets = await tools.store.read_octets(rope, max(start, 0), stop) if start < rope.size else b""
+    return {"size": rope.size, "next": stop, "octets": base64.b64encode(octets).decode("ascii")}
+
+
 @_operation("queue.drop")
-async def queue_drop(tools: Tools, ids: list[str], everything: bool = False) -> dict[str, int]:
+async def queue_drop(
+    tools: Tools, ids: list[str], everything: bool = False, report: bool = False, words: str = ""
+) -> dict[str, int]:
+    """Remove; with *report* the senders are told that delivery failed, and *words* as the reason."""
+    if report:
+        if tools.reporter is None:
+            raise Unavailable("The server must run to write reports")
+        words = "".join(char if char.isprintable() else " " for char in words)[:500]
+        return _found(
+            sum([await remove(tools.store, tools.reporter, each, words) for each in await _each(tools, ids, everything)]), ids
+        )
     await _note(tools, ids, Stage.DROPPED, "without a report to its sender")
     return _found(sum([await tools.store.queue_drop(each) for each in await _each(tools, ids, everything)]), ids)
 

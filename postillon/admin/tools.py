@@ -10,6 +10,7 @@ from ..app.lives import Working
 from ..directory.bans import Bans
 from ..directory.local import LocalDirectory
 from ..flow.allowance import Allowance
+from ..flow.bounce import Reporter
 from ..flow.dmarc_heard import DmarcHeard
 from ..model.errors import Refusal
 from ..relay.probe import Prober
@@ -36,6 +37,8 @@ class Tools:
     dmarc: DmarcHeard
     send_reports: Callable[[bool], Awaitable[int]] | None = None
     """With True also what was counted today; None when alone."""
+    reporter: Reporter | None = None
+    """Who tells senders; None when alone."""
 
 
 Operation = Callable[..., Awaitable[Any]]

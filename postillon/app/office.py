@@ -213,7 +213,7 @@ def compose(spec: Spec, data: Opened) -> Office:
                 Heard(submitter(data.directory), outgoing.milters if outgoing else None),
             ),
         ),
-        unix=_unix(config, data, submitter, allowance, transport.prober, reports),
+        unix=_unix(config, data, submitter, allowance, transport.prober, reports, reporter),
         queue=queue,
         janitor=janitor,
         indexer=Indexer(data.store, data.index) if spec.slot == 0 else None,  # one for all workers
@@ -339,6 +339,7 @@ def _unix(
     allowance: Allowance,
     prober: Callable[[], Prober],
     reports: Reports,
+    reporter: Reporter,
 ) -> dict[str, Session]:
     async def send_reports(with_today: bool) -> int:
         if reports.counter is not None:
@@ -361,6 +362,7 @@ def _unix(
         reports.resolver,
         reports.heard,
         send_reports,
+        reporter,
     )
     local_mail = LocalMail(
         store=data.store,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
 from .commands import Server, on_server
 
 
-@click.group()
-def queue() -> None:
-    """Mail that waits to be delivered."""
+@click.group(invoke_without_command=True)
+@on_server
+@click.pass_context
+def queue(context: click.Context, server: Server) -> None:
+    """Mail that waits to be delivered; without a command its totals."""
+    if context.invoked_subcommand is None:
+        _show_totals(server)
 
 
 @queue.command("list")
@@ -37,7 +42,11 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
 @queue.command("totals")
 @on_server
 def queue_totals(server: Server) -> None:
-    """How much waits for each destination, and why."""
+    """How much waits for each destination, since when, why, and when it is tried next."""
+    _show_totals(server)
+
+
+def _show_totals(server: Server) -> None:
     rows = server.ask("queue.totals")
     server.show(rows if server.as_json else [_readable_total(row) for row in rows], _TOTALS)
 
@@ -147,18 +156,36 @@ def queue_reroute(server: Server, ids: tuple[str, ...], everything: bool, destin
     server.show(server.ask("queue.reroute", **asked))
 
 
-def _of_messages(name: str, words: str) -> None:
-    @queue.command(name, help=words)
-    @click.argument("ids", nargs=-1)
-    @click.option("--all", "everything", is_flag=True, help="All that waits.")
-    @on_server
-    def command(server: Server, ids: tuple[str, ...], everything: bool) -> None:
-        if not ids and not everything:
-            raise click.UsageError("name messages by ID, or --all")
-        server.show(server.ask(f"queue.{name}", ids=list(ids), everything=everything))
+@queue.command("drop")
+@click.argument("ids", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that waits.")
+@click.option("--report", is_flag=True, help="Tell the senders that delivery has failed.")
+@click.option("--reason", default="", metavar="TEXT", help="What they read as the reason.")
+@on_server
+def queue_drop(server: Server, ids: tuple[str, ...], everything: bool, report: bool, reason: str) -> None:
+    """Remove; without --report nobody is told."""
+    if not ids and not everything:
+        raise click.UsageError("name messages by ID, or --all")
+    if reason and not report:
+        raise click.UsageError("a --reason is for a --report")
+    server.show(server.ask("queue.drop", ids=list(ids), everything=everything, report=report, words=reason))
+
+
+@queue.command("dump")
+@click.argument("id")
+@click.option("--output", metavar="FILE", type=click.File("wb"), default="-", help="Instead of standard output.")
+@on_server
+def queue_dump(server: Server, id: str, output: BinaryIO) -> None:  # noqa: A002
+    """The whole message, octet by octet as it would be sent."""
+    at = 0
+    while True:
+        piece = server.ask("queue.dump", id=id, start=at)
+        output.write(base64.b64decode(piece["octets"]))
+        at = piece["next"]
+        if at >= piece["size"]:
+            return
 
 
 _of_recipients("retry", "Try again now.")
-_of_messages("drop", "Remove without a report to the sender.")
 _of_recipients("hold", "Keep, and do not try until released.")
 _of_recipients("release", "Try what was held again.")

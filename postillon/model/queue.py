@@ -102,8 +102,9 @@ class QueueTotal:
     """When the next one is tried."""
     attempts: int
     made_at: int
+    """When the oldest was accepted."""
     last_answer: str
-    """Of the one that is due next, as its attempts and its moment of acceptance."""
+    """Of the one that is due next, as its attempts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,3 +72,32 @@ async def test_an_operator_sees_why_holds_reschedules_and_reroutes(tmp_path: Pat
             b"RCPT TO:<bob@there.test>",
             b"RCPT TO:<carol@there.test>",
         ]
+
+
+async def test_a_message_is_dumped_and_dropped_with_a_report(tmp_path: Path):
+    def no(conversation: Conversation, command: bytes) -> str:
+        return "451 4.2.0 later" if command.startswith(b"RCPT") else ""
+
+    async with Sink(script=no) as sink:
+
+        def journey() -> None:
+            with dev(tmp_path, "--route", f"there.test=127.0.0.1:{sink.port}", "--workers", "1") as server:
+                server.send(ALICE, "bob@there.test", "old news")
+                until(server, lambda: all(row["attempts"] for row in asked(server, "list")) and asked(server, "list"))
+                (row,) = asked(server, "list")
+                dumped = server.command("queue", "dump", row["id"]).stdout
+                assert "Subject: old news" in dumped and dumped.endswith("old news\n")
+                target = tmp_path / "dump"
+                server.command("queue", "dump", row["id"], "--output", str(target))
+                assert target.read_bytes().endswith(b"\r\n\r\nold news\r\n")
+                shown = server.command("queue").stdout
+                assert "there.test" in shown and "oldest" in shown and "4.2.0 later" in shown
+                assert server.command("queue", "drop", row["id"], "--reason", "x").returncode != 0
+                assert asked(server, "drop", row["id"], "--report", "--reason", "It was sent by mistake") == {"recipients": 1}
+                assert asked(server, "list") == []
+                assert server.command("queue", "drop", row["id"], "--report").returncode == 1
+                until(server, lambda: len(server.subjects(ALICE)) == 1)
+                told = server.command("trace", "bob@there.test").stdout
+                assert "dropped <bob@there.test>" in told and "its sender was told by message" in told
+
+        await asyncio.to_thread(journey)

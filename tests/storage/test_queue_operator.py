@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from postillon.model.address import Address
 from postillon.model.envelope import Envelope, Recipient
+from postillon.model.errors import InUse
 from postillon.model.ids import QueueId
 from postillon.model.plan import Enqueue, Plan
 from postillon.model.queue import QueueState
@@ -42,6 +45,15 @@ async def test_totals_are_by_destination_with_the_reason(office: Office):
     busy = found["busy.test", "WAITING"]
     assert (busy.count, busy.due, busy.attempts, busy.made_at) == (2, made_at + 60, 1, made_at)
     assert busy.last_answer == "4.7.1 greylisted"
+
+
+async def test_totals_tell_since_when_the_oldest_waits(office: Office):
+    first = office.clock.at
+    await enqueued(office, "a@there.test", due=first + 5000)
+    office.clock.at += 100
+    await enqueued(office, "b@there.test")
+    (total,) = await office.store.queue_totals()
+    assert (total.made_at, total.due) == (first, first + 100)
 
 
 async def test_a_destination_is_held_and_released_as_a_whole(office: Office):
@@ -157,3 +169,17 @@ async def test_a_message_that_waits_is_taken_back_but_for_those_to_whom_it_is_un
     assert await store.settle(entry)
     assert await store.queue_views(part) == [] and await store.queue_size() == 0
     assert await store.queue_recall(part) == ([], [])
+
+
+async def test_removal_with_a_report_is_one_commit_and_refused_while_an_attempt_runs(office: Office):
+    queue_id = await enqueued(office, "bob@there.test")
+    (entry,) = await office.store.queue_entries(queue_id)
+    assert (entry.owner, str(entry.recipient.address.domain)) == (0, "there.test")
+    (leased,) = await office.store.lease(office.clock.now(), 10, 300)
+    with pytest.raises(InUse):
+        await office.store.queue_remove([entry], None)
+    await office.store.release(leased, office.clock.now())
+    with pytest.raises(InUse):
+        await office.store.queue_remove([entry], None)
+    await office.store.queue_remove(await office.store.queue_entries(queue_id), None)
+    assert await office.store.queue_size() == 0

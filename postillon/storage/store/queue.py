@@ -331,19 +331,22 @@ def stored(tx: Tx, queue_id: int) -> tuple[BlobId, int, bytes] | None:
 
 
 def totals(tx: Tx) -> list[QueueTotal]:
-    """What waits, by destination and state, the most first: one walk over an index, then a row for each."""
+    """What waits, by destination and state, the most first: one walk over an index, then two rows for each."""
     found = []
-    for lane, state, destination, count, due in tx.all(
-        "SELECT lane, state, destination, count(*), min(due) FROM queue_recipient GROUP BY lane, state, destination"
+    for lane, state, destination, count, due, oldest in tx.all(
+        "SELECT lane, state, destination, count(*), min(due), min(queue_id) FROM queue_recipient"
+        " GROUP BY lane, state, destination"
     ):
         row = tx.one(
-            "SELECT r.answer, r.attempts, m.made_at FROM queue_recipient r JOIN queue_message m ON m.queue_id = r.queue_id"
-            " WHERE r.lane = ? AND r.state = ? AND r.destination = ? ORDER BY r.due LIMIT 1",
+            "SELECT answer, attempts FROM queue_recipient WHERE lane = ? AND state = ? AND destination = ? ORDER BY due LIMIT 1",
             lane,
             state,
             destination,
         )
-        answer, attempts, made_at = row or (b"", 0, 0)
+        answer, attempts = row or (b"", 0)
+        # Ids are made in order of time.
+        message = tx.one("SELECT made_at FROM queue_message WHERE queue_id = ?", oldest)
+        made_at = message[0] if message else 0
         words = bytes(answer).decode("utf-8", "replace")
         name = bytes(destination).decode()
         found.append(QueueTotal(name, QueueState(state), int(count), int(due), int(attempts), int(made_at), words))
@@ -443,6 +446,16 @@ def drop(tx: Tx, queue_id: int, now: int) -> int:
     if row is not None:
         unrefer(tx, row[0], REF_QUEUE, queue_id, now)
     return dropped
+
+
+def entries_of(tx: Tx, queue_id: int) -> list[QueueEntry]:
+    """What waits of a message, without leasing it; those with an owner are being tried."""
+    rows = tx.all(
+        "SELECT queue_id, number, destination, recipient, attempts, epoch, answer, delay_reported, owner FROM queue_recipient"
+        " WHERE queue_id = ? ORDER BY number",
+        queue_id,
+    )
+    return [entry for row in rows for entry in _entries(tx, [row[:8]], row[8])]
 
 
 def recall(tx: Tx, queue_id: int, now: int) -> tuple[list[str], list[str]]:

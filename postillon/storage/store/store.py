@@ -19,7 +19,7 @@ from ...message.prepare import prepare
 from ...message.tlsrpt import PolicySessions, TlsReport
 from ...model.access import REMOVING, Rights
 from ...model.account import Principal
-from ...model.errors import DiskFull, NotFound, NotPermitted, Refusal, TooLarge, Unavailable
+from ...model.errors import DiskFull, InUse, NotFound, NotPermitted, Refusal, TooLarge, Unavailable
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
 from ...model.mail import OTHER_USERS, SEEN, Changes, Email, Mailbox, changeable
 from ...model.plan import Body, File, Plan, Prepared, Receipt
@@ -880,6 +880,30 @@ class Store:
     async def queue_drop(self, queue_id: int) -> int:
         now = self._clock.now()
         return await self._write(lambda tx: queue.drop(tx, queue_id, now))
+
+    async def queue_entries(self, queue_id: int) -> list[QueueEntry]:
+        """What waits of a message, without leasing it; those with an owner are being tried."""
+        return await self.database.read(lambda tx: queue.entries_of(tx, queue_id))
+
+    async def queue_remove(self, entries: Sequence[QueueEntry], report: Plan | None) -> None:
+        """Settle *entries* (`queue_entries`) as failed, with *report*, as one. Raises InUse if one was leased meanwhile."""
+        now = self._clock.now()
+        new = [EmailId(i) for i in self.new_ids(len(report.items))] if report else []
+        if report is not None:
+            await self._place(report.body.blob, report.body.path)
+        dropped = [Record(Stage.DROPPED, now, {"recipient": str(entry.recipient.address)}) for entry in entries]
+        written = self._row(*dropped, reported(report, now) if report else None)
+
+        def work(tx: Tx) -> None:
+            if not all(queue.finish(tx, entry, now) for entry in entries):
+                raise InUse("A delivery of that message has begun at this moment; try again")
+            if written is not None:
+                records.record(tx, entries[0].blob, *written)
+            if report is not None:
+                commit(tx, report, new, now)
+
+        await self._write(work, accounts_of(report) if report else ())
+        self._name(report)
 
     async def queue_recall(self, queue_id: int) -> tuple[list[str], list[str]]:
         """Take back a message that waits: (recipients who will not get it, recipients to whom it is under way)."""
