@@ -13,7 +13,7 @@ from ...protocols.imap.commands import SortField
 
 Row = Sequence[Any]
 """Of `store.email_sizes`: (uid, received, zone, size, saved, sent, email id, thread id)."""
-Value = str | int
+Value = bytes | int
 
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*+)"|\{([0-9]+)\}\r\n|(NIL)|([()])', re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
@@ -138,7 +138,7 @@ def row_values(field: SortField, rows: Sequence[Row]) -> list[Value]:
     return [value(row) for row in rows]
 
 
-def overview_values(field: SortField, overviews: Sequence[bytes]) -> list[Value]:
-    """Made to run in a thread. *overviews*: stored columns."""
+def overview_values(field: SortField, overviews: Sequence[bytes]) -> list[bytes]:
+    """Made to run in a thread. *overviews*: stored columns. Octets of UTF-8 compare as their characters do."""
     value = _by_envelope(field)
-    return [collated(value(unpack_overview(stored)[0])) for stored in overviews]
+    return [collated(value(unpack_overview(stored)[0])).encode("utf-8", "surrogatepass") for stored in overviews]

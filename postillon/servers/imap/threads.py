@@ -15,8 +15,8 @@ class Message:
     number: int
     """Sequence number or uid."""
     sent: int
-    subject: str
-    """The base subject, as it is compared."""
+    subject: bytes
+    """The base subject, as it is compared, in UTF-8."""
     is_reply: bool
     """Something was taken off the subject that says that this answers or forwards."""
     message_id: bytes = b""
@@ -26,7 +26,7 @@ class Message:
 
 def by_subject(messages: Iterable[Message]) -> list[ThreadNode]:
     """ORDEREDSUBJECT: the first of each subject is the root, all others its children."""
-    groups: dict[str, list[Message]] = {}
+    groups: dict[bytes, list[Message]] = {}
     for message in sorted(messages, key=lambda message: (message.sent, message.number)):
         groups.setdefault(message.subject, []).append(message)
     return [ThreadNode(first.number, tuple(ThreadNode(other.number) for other in others)) for first, *others in groups.values()]
@@ -144,7 +144,7 @@ def _date(roots: Sequence[_Node]) -> None:
             node.order = node.children[0].order
 
 
-def _subject(node: _Node) -> tuple[str, bool]:
+def _subject(node: _Node) -> tuple[bytes, bool]:
     message = node.message or node.children[0].message
     assert message is not None  # a node without one has children that have
     return message.subject, message.is_reply
@@ -152,7 +152,7 @@ def _subject(node: _Node) -> tuple[str, bool]:
 
 def _gathered(roots: list[_Node]) -> list[_Node]:
     """Step 5: threads of one subject become one."""
-    table: dict[str, _Node] = {}
+    table: dict[bytes, _Node] = {}
     for node in roots:
         subject, is_reply = _subject(node)
         held = table.get(subject)

@@ -60,3 +60,22 @@ async def test_fields_that_set_seen_come_from_there_too(house: House):
     assert await client.ok("FETCH 1 BODY[HEADER.FIELDS (SUBJECT)]") == [
         b"* 1 FETCH (BODY[HEADER.FIELDS (SUBJECT)] {18}\r\nSubject: Hello\r\n\r\n FLAGS (\\Seen))"
     ]
+
+
+async def test_sorting_and_threading_say_the_same_again(house: House):
+    half = b"Subject: =?utf-7?Q?+2AA-?=\r\n\r\nhalf a character\r\n"
+    await house.put(SIMPLE, half, RFC3501, SIMPLE, half)
+    client = await house.client(select="INBOX")
+    for command in (
+        "SORT (SUBJECT FROM) UTF-8 ALL",
+        "SORT (REVERSE DISPLAYFROM TO) UTF-8 ALL",
+        "THREAD REFERENCES UTF-8 ALL",
+        "UID THREAD ORDEREDSUBJECT UTF-8 ALL",
+    ):
+        first = await client.ok(command)
+        assert b"5" in first[0]
+        assert await client.ok(command) == first
+    await client.ok("STORE 1 +FLAGS (\\Deleted)")
+    await client.ok("EXPUNGE")
+    assert b"5" not in (await client.ok("THREAD REFERENCES UTF-8 ALL"))[0]
+    assert (await client.ok("SORT (SUBJECT) UTF-8 1:2"))[0] in (b"* SORT 1 2", b"* SORT 2 1")

@@ -11,7 +11,7 @@ from postillon.servers.imap.threads import Message, by_references, by_subject
 
 def message(number: int, *references: int, subject: str = "", is_reply: bool = False, sent: int = 0) -> Message:
     names = tuple(b"%d@x" % name for name in references)
-    return Message(number, sent or number, subject, is_reply, b"%d@x" % number, names)
+    return Message(number, sent or number, subject.encode(), is_reply, b"%d@x" % number, names)
 
 
 def shown(roots: list[ThreadNode]) -> str:
@@ -48,9 +48,9 @@ def test_loops_in_references_lose_no_message():
 
 
 def test_two_messages_of_one_id_are_two_messages():
-    one = Message(1, 1, "", False, b"same@x")
-    two = Message(2, 2, "", False, b"same@x")
-    assert shown(by_references([one, two, Message(3, 3, "", False, b"c@x", (b"same@x",))])) == "(1 3)(2)"
+    one = Message(1, 1, b"", False, b"same@x")
+    two = Message(2, 2, b"", False, b"same@x")
+    assert shown(by_references([one, two, Message(3, 3, b"", False, b"c@x", (b"same@x",))])) == "(1 3)(2)"
 
 
 def test_threads_of_one_subject_are_gathered():

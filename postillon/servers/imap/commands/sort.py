@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ....protocols.imap import responses
-from ....protocols.imap.commands import Sort
+from ....protocols.imap.commands import Sort, SortField
 from ....protocols.imap.events import Command
 from ....protocols.imap.search_keys import ModSeqFrom
 from ....protocols.imap.sequence import format_ranges
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Columns = dict[str, dict[int, Value]]
 """By field, the value to sort by of each uid."""
 
+LABEL = b"sort "
+"""Under which, with the field, `AnswerCache` keeps what is sorted by; no attributes of FETCH are called so."""
 STEP_ROWS = 2000
 STEP_OVERVIEWS = 1000
 
@@ -119,12 +121,7 @@ async def _ordered(session: Session, selected: Selected, request: Sort, slots: a
             columns.setdefault(field, {}).update(zip([row[0] for row in rows], values, strict=True))
         await session.dialogue.breathe()
     for at in range(0, len(slots) if wide else 0, STEP_OVERVIEWS):
-        part = slots[at : at + STEP_OVERVIEWS]
-        rows = await store.overviews(box.principal, box.account, box.mailbox, selected.uids(part))
-        stored = [row[7] for row in rows]
-        for field in wide:
-            values = await asyncio.to_thread(overview_values, field, stored)
-            columns.setdefault(field, {}).update(zip([row[0] for row in rows], values, strict=True))
+        await _read_wide(session, selected, slots[at : at + STEP_OVERVIEWS], wide, columns)
         await session.dialogue.breathe()
     uids = selected.view.snapshot.uids
     there = [slot for slot in everything if all(uids[slot] in column for column in columns.values())]
@@ -132,3 +129,23 @@ async def _ordered(session: Session, selected: Selected, request: Sort, slots: a
         column = columns.get(key.field, {})
         there.sort(key=lambda slot, column=column: column[uids[slot]], reverse=key.reverse)  # type: ignore[misc]
     return array("I", there)
+
+
+async def _read_wide(session: Session, selected: Selected, slots: array[int], fields: set[SortField], columns: Columns) -> None:
+    """The values of what the envelope says; kept, since programs that sort here do so again and again."""
+    box, kept, uids = selected.loaded, session.server.answers, selected.uids(slots)
+    missing = set()
+    for field in fields:
+        values = kept.get(box.key, LABEL + field.encode(), uids)
+        if values is None:
+            missing.add(field)
+        else:
+            columns.setdefault(field, {}).update(zip(uids, values, strict=True))
+    if not missing:
+        return
+    rows = await session.store.overviews(box.principal, box.account, box.mailbox, uids)
+    there, stored = [row[0] for row in rows], [row[7] for row in rows]
+    for field in missing:
+        values = await asyncio.to_thread(overview_values, field, stored)
+        kept.put(box.key, LABEL + field.encode(), there, values)
+        columns.setdefault(field, {}).update(zip(there, values, strict=True))

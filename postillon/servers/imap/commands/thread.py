@@ -7,6 +7,8 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ....message.part import decode_structure, section
 from ....message.prepare import base_subject, is_reply, thread_links, unpack_overview
 from ....protocols.imap import extension_responses
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
     from ..session import Session
 
 STEP = 500
-LABEL = b"thread links"
-"""Under which `AnswerCache` keeps the Message-IDs; no attributes of FETCH are called so."""
+LABEL = b"thread "
+"""Under which, with the algorithm, `AnswerCache` keeps what is threaded; no attributes of FETCH are called so."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[int, bytes, bool, bytes, tuple[bytes, ...]]).decode
 
 _ALGORITHMS = {"ORDEREDSUBJECT": by_subject, "REFERENCES": by_references}
 
@@ -51,35 +56,45 @@ async def thread(session: Session, command: Command, request: Thread) -> bytes |
 
 
 async def _messages(session: Session, selected: Selected, slots: array[int], request: Thread) -> list[Message]:
-    box = selected.loaded
-    rows = await session.store.overviews(box.principal, box.account, box.mailbox, selected.uids(slots))
-    uids = [row[0] for row in rows]
-    there = set(uids)
-    slots = array("I", [slot for slot in slots if selected.view.snapshot.uids[slot] in there])
+    """What is to be threaded. Kept, since programs ask again and again."""
+    box, kept, uids = selected.loaded, session.server.answers, selected.uids(slots)
+    label = LABEL + request.algorithm.encode()
+    found = kept.get(box.key, label, uids)
+    if found is None:
+        uids, found = await _read(session, selected, uids, request)
+        kept.put(box.key, label, uids, found)
+        there = set(uids)
+        slots = array("I", [slot for slot in slots if selected.view.snapshot.uids[slot] in there])
     numbers = uids if request.uid else selected.view.numbers_of(slots)
-    links: Sequence[bytes] = [b""] * len(rows)
+    return [Message(number, *_decode(known)) for number, known in zip(numbers, found, strict=True)]
+
+
+async def _read(session: Session, selected: Selected, uids: list[int], request: Thread) -> tuple[list[int], list[bytes]]:
+    """Those of *uids* that are there, and of each what `Message` has besides its number, packed."""
+    box = selected.loaded
+    rows = await session.store.overviews(box.principal, box.account, box.mailbox, uids)
+    uids = [row[0] for row in rows]
     sent = {row[0]: row[5] for row in await session.store.email_sizes(box.principal, box.account, box.mailbox, uids)}
+    links: Sequence[bytes] = [b""] * len(rows)
     if request.algorithm == "REFERENCES":
         links = await _links(session, selected, uids)
-    return await asyncio.to_thread(_made, rows, numbers, [sent.get(uid, 0) for uid in uids], links)
+    return uids, await asyncio.to_thread(_made, rows, [sent.get(uid, 0) for uid in uids], links)
 
 
-def _made(rows: Sequence[Row], numbers: Sequence[int], sent: Sequence[int], links: Sequence[bytes]) -> list[Message]:
-    messages = []
-    for row, number, at, link in zip(rows, numbers, sent, links, strict=True):
+def _made(rows: Sequence[Row], sent: Sequence[int], links: Sequence[bytes]) -> list[bytes]:
+    packed = []
+    for row, at, link in zip(rows, sent, links, strict=True):
         subject = subject_of(unpack_overview(row[7])[0])
+        base = collated(base_subject(subject)).encode("utf-8", "surrogatepass")
         own, *others = link.split(b"\0")
         # RFC 5256 §2.2: where there is no sent date, INTERNALDATE.
-        messages.append(Message(number, at or row[1], collated(base_subject(subject)), is_reply(subject), own, tuple(others)))
-    return messages
+        packed.append(_encode((at or row[1], base, is_reply(subject), own, others)))
+    return packed
 
 
 async def _links(session: Session, selected: Selected, uids: Sequence[int]) -> Sequence[bytes]:
-    """Of each message its Message-ID and those of its ancestors, with NULs between. Kept, since programs ask again and again."""
-    box, store, kept = selected.loaded, session.store, session.server.answers
-    found = kept.get(box.key, LABEL, uids)
-    if found is not None:
-        return found
+    """Of each message its Message-ID and those of its ancestors, with NULs between."""
+    box, store = selected.loaded, session.store
     emails = await store.emails(box.principal, box.account, box.mailbox, uids)
     ranges = []
     for email in emails:
@@ -89,9 +104,7 @@ async def _links(session: Session, selected: Selected, uids: Sequence[int]) -> S
     octets = [one for group in searching.groups(ranges) for one in await store.read_many(ranges[group])]
     packed = await asyncio.to_thread(_packed, octets)
     values = dict(zip([email.uid for email in emails], packed, strict=True))
-    links = [values.get(uid, b"") for uid in uids]  # type: ignore[call-overload]
-    kept.put(box.key, LABEL, uids, links)
-    return links
+    return [values.get(uid, b"") for uid in uids]  # type: ignore[call-overload]
 
 
 def _packed(headers: Sequence[bytes]) -> list[bytes]:
