@@ -90,7 +90,8 @@ def _seen(incoming: Incoming, verdict: Verdict, one: Dmarc, record: Record, why:
         envelope_from=sender.domain if sender else "",
         reasons=reasons,
         dkim_results=tuple(DkimResult(each.domain, each.result.value, each.selector) for each in verdict.dkim if each.domain),
-        spf_results=(SpfResult(spf.domain, spf.result.value, "helo" if spf.is_helo else "mfrom"),) if spf.domain else (),
+        # RFC 7489 appendix C: there is always one.
+        spf_results=(SpfResult(spf.domain or incoming.client.hello, spf.result.value, "helo" if spf.is_helo else "mfrom"),),
         published=_published(record),
     )
 

@@ -53,6 +53,7 @@ class Stream(asyncio.Protocol):
         "_discarded",
         "_drainers",
         "_ended",
+        "_ended_waiter",
         "_loop",
         "_lost",
         "_lost_waiter",
@@ -91,6 +92,7 @@ class Stream(asyncio.Protocol):
         self._receiver: asyncio.Future[None] | None = None
         self._drainers: list[asyncio.Future[None]] | None = None
         self._lost_waiter: asyncio.Future[None] | None = None
+        self._ended_waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = math.inf
         self._discarded = 0
@@ -372,6 +374,18 @@ class Stream(asyncio.Protocol):
             self._lost_waiter = self._loop.create_future()
         await asyncio.wait([self._lost_waiter], timeout=timeout_s)
 
+    async def until_ended(self, timeout_s: float) -> None:
+        """Wait until they have closed, at most *timeout_s* seconds; what arrives meanwhile is received later."""
+        if self._ended:
+            return
+        if self._ended_waiter is None:
+            self._ended_waiter = self._loop.create_future()
+        await asyncio.wait([self._ended_waiter], timeout=timeout_s)
+
+    def _tell_ended(self) -> None:
+        if self._ended_waiter is not None and not self._ended_waiter.done():
+            self._ended_waiter.set_result(None)
+
     def finish(self) -> None:
         """Close without waiting: what was written is sent in the background."""
         self._closing = True
@@ -432,6 +446,7 @@ class Stream(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
+        self._tell_ended()
         self.ended_well = self._transport is not None and has_arrived(self._transport)
         self._wake()
         # Who half-closes a plain connection still gets its answers. TLS has no such thing.
@@ -439,6 +454,7 @@ class Stream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = self._ended = True
+        self._tell_ended()
         self.ended_well &= exc is None
         self._transport = None
         if self._timer is not None:

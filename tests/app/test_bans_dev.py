@@ -85,6 +85,15 @@ def test_who_is_banned_while_talking_is_sent_away(server: Postillon) -> None:
         assert sock.recv(200) == b""
 
 
+def test_a_ban_may_be_made_while_nobody_serves_and_holds_after_the_start(tmp_path: Path) -> None:
+    with Postillon(tmp_path / "data", "--workers", "1") as once:
+        once.stop()
+        assert once.command("ban", "add", "127.0.0.80").stdout == "127.0.0.80/32 is refused for ever.\n"
+        once.start()
+        wait_until(lambda: said(once, "smtp", "127.0.0.80") == b"421 4.7.0 example.test Your address is refused\r\n", 10, "no")
+        assert said(once, "smtp", "127.0.0.81").startswith(b"220 ")
+
+
 def test_the_administrator_bans_a_network_for_a_time(server: Postillon) -> None:
     done = server.command("ban", "add", "127.0.3.0/24", "--for", "2h", "--reason", "scans")
     assert done.returncode == 0 and "127.0.3.0/24 is refused until" in done.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
@@ -106,6 +108,20 @@ def test_a_bomb_of_entities_is_refused_at_once() -> None:
     levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
     with pytest.raises(BadAggregate):
         read(f'<!DOCTYPE r [<!ENTITY e0 "x">{levels}]><feedback>&e11;</feedback>'.encode())
+
+
+def test_damaged_reports_are_read_or_refused_and_nothing_else() -> None:
+    chance = random.Random(7489)
+    for octets in (FOREIGN, write(FEEDBACK)):
+        for _ in range(400):
+            broken = bytearray(octets)
+            for _ in range(chance.randint(1, 8)):
+                at = chance.randrange(len(broken))
+                broken[at : at + chance.randint(0, 9)] = chance.choice(
+                    (b"", b"<", b"</", b">", b"&", b"&#0;", b"\xff", b"<!--", b"9" * 30)
+                )
+            with contextlib.suppress(BadAggregate):
+                read(bytes(broken))
 
 
 def test_rows_and_values_are_bounded() -> None:

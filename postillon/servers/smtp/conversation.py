@@ -140,7 +140,7 @@ class Conversation:
         """Send what waits."""
         if self._replies:
             if delay := self.patience.delay:
-                await self.stream.until_lost(delay)  # who hangs up meanwhile holds nothing any more
+                await self.stream.until_ended(delay)  # who hangs up meanwhile holds nothing any more
             replies, self._replies = self._replies, []
             self.stream.write(replies[0] if len(replies) == 1 else b"".join(replies))
             await self.stream.drain()

@@ -327,12 +327,13 @@ class Session(Conversation):
         """RFC 5321 §4.3.1: the server speaks first. Who cannot wait for that is no mail server of the honest kind."""
         if self.settings.greet_delay_s and not await self.server.is_acquainted(self.client.address):
             try:
-                early = await self.stream.receive(None, self.settings.greet_delay_s)
+                early = await self.stream.receive(self.waker, self.settings.greet_delay_s)
             except TimeoutError:
                 early = None
             if early is not None:
                 raise self._early() if early else Hangup
-            await self.server.got_acquainted(self.client.address)
+            if not self.stream.stopping:
+                await self.server.got_acquainted(self.client.address)
         await asyncio.sleep(0)  # a turn of the loop, so that what was sent along with the connection is seen
         if self.stream.unread:
             raise self._early()

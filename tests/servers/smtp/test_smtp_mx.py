@@ -242,6 +242,38 @@ async def test_who_speaks_with_the_connection_is_sent_away() -> None:
             assert answer == b"554 5.5.0 Commands sent before their time\r\n"
 
 
+async def test_the_trusted_do_not_wait_for_the_greeting() -> None:
+    async with mx(settings=SmtpSettings(HOSTNAME, greet_delay_s=300, trusted=("127.0.0.1",))) as house:
+        await house.visit()
+
+
+async def test_who_waits_while_the_server_stops_hears_goodbye_at_once() -> None:
+    async with mx(settings=SmtpSettings(HOSTNAME, greet_delay_s=300)) as house:
+        peer = await house.visit(greeted=False)
+        while house.listener.sessions == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        closing = asyncio.create_task(house.listener.close(5))
+        assert b"421 4.3.2" in await peer.rest()
+        await closing
+
+
+def test_answers_come_later_with_each_error_up_to_a_bound() -> None:
+    patience = Patience(PatienceSettings(soft_errors=3, slow_down_s=1, slowest_s=8))
+    found = []
+    for _ in range(9):
+        patience.errors += 1
+        found.append(patience.delay)
+    assert found == [0, 0, 1, 2, 4, 8, 8, 8, 8]
+
+
+async def test_who_hangs_up_while_answers_are_late_holds_nothing() -> None:
+    async with mx(settings=quick(soft_errors=1, slow_down_s=600, slowest_s=600)) as house:
+        peer = await house.visit()
+        await peer.send(b"NONSENSE\r\n")
+        peer.stream.abort()
+        await asyncio.wait_for(house.left.wait(), 5)
+
+
 async def test_who_speaks_within_the_delay_is_sent_away() -> None:
     async with mx(settings=SmtpSettings(HOSTNAME, greet_delay_s=5)) as house:
         peer = await house.visit(greeted=False)
