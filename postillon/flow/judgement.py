@@ -78,6 +78,8 @@ class Judgement:
     why: str = ""
     """What decided where the scores did not, in a few words."""
     edits: tuple[Edits, ...] = ()
+    against: tuple[Finding, ...] = ()
+    """Of *findings* those of filters that want it held back."""
 
     def vote(self, account: AccountId | None) -> Vote:
         """What *account* wants, or (None) what holds for addresses elsewhere."""
@@ -230,6 +232,7 @@ class Judge:
             thresholds=common if self._filters else None,
             why=known.why if known else "",
             edits=tuple(opinion.edits for opinion in opinions if opinion.edits is not None),
+            against=tuple(one for opinion in opinions if _holds(opinion) for one in opinion.findings),
         )
 
     def _weighed(self, one: Finding) -> Finding:
@@ -264,6 +267,10 @@ def _stated(opinion: Opinion) -> Vote:
     if opinion.refusal is not None:
         return Vote(Wish.REFUSE_SPAM, opinion.refusal)
     return Vote(Wish.QUARANTINE if opinion.quarantine else Wish.JUNK if opinion.junk else Wish.FILE)
+
+
+def _holds(opinion: Opinion) -> bool:
+    return opinion.quarantine or any(wish.quarantine for _, wish in opinion.stated)
 
 
 def _own_base(proven: Vote, opinions: Sequence[Opinion], account: AccountId | None) -> Vote:

@@ -296,7 +296,7 @@ def why_held(header: bytes, judged: Judgement) -> dict[str, str]:
     """What an administrator is shown of a message in the quarantine."""
     fields = values(header)
     known = {name: decode(unfold(fields[key][0]))[:200] for name, key in _SHOWN if key in fields}
-    reasons = sorted(judged.findings, key=lambda one: -one.score)[:3]
+    reasons = sorted(judged.against or judged.findings, key=lambda one: -one.score)[:3]
     return {"reason": "; ".join(sentence(one) for one in reasons)[:500], **known}
 
 
