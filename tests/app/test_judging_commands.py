@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mailbox
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,3 +72,55 @@ def test_training_from_a_maildir_an_mbox_and_files(data: Dev, tmp_path: Path):
         {"owner": "alice@example.test", "good": 1, "junk": 0},
     ]
     assert run(data, "filter", "train", places[0]).exit_code == 1
+
+
+def test_what_a_person_moves_to_junk_is_learned_and_the_verdict_is_told(data: Dev):
+    def learned() -> dict[str, int]:
+        rows = json.loads(run(data, "filter", "status").output)
+        return {row["owner"]: row["junk"] for row in rows}
+
+    before = learned().get("bob@example.test", 0)
+    data.send("stranger@else.test", "bob@example.test", "An offer that shouts", mx=True)
+    with data.imap("bob@example.test") as imap:
+        deadline = time.monotonic() + 10
+        while not int((imap.select("INBOX")[1][0] or b"0").decode()):
+            assert time.monotonic() < deadline, data.log()
+            time.sleep(0.1)
+        imap.copy("1", "Junk")
+        imap.store("1", "+FLAGS", "\\Deleted")
+        imap.expunge()
+    deadline = time.monotonic() + 30
+    while learned().get("bob@example.test", 0) == before:
+        assert time.monotonic() < deadline, data.log()
+        time.sleep(0.3)
+    (told,) = json.loads(run(data, "why", "--from", "stranger@else.test", "--to", "bob@example.test").output)
+    assert told["verdict"].startswith("delivered")
+    assert {"fraud.new_domain", "fraud.first_contact"} <= {one["code"] for one in told["evidence"]}
+    shown = data.command("why", "--from", "stranger@else.test", "--language", "fr").stdout
+    assert "Vous n’aviez encore jamais reçu de courrier de stranger@else.test" in shown
+
+
+def test_whom_one_writes_to_is_known(data: Dev):
+    data.send("alice@example.test", "bob@example.test", "Hello Bob")
+    deadline = time.monotonic() + 30
+    while True:
+        data.send("bob@example.test", "alice@example.test", "Hello Alice", mx=True)
+        found = json.loads(run(data, "why", "--from", "bob@example.test", "--to", "alice@example.test", "--limit", "1").output)
+        if found and "fraud.contact" in {one["code"] for one in found[0]["evidence"]}:
+            return
+        assert time.monotonic() < deadline, found
+        time.sleep(1)
+
+
+def test_dry_runs_over_a_running_server(data: Dev, tmp_path: Path):
+    (tmp_path / "own.py").write_text(
+        "from postillon.model.verdict import Opinion, finding\n"
+        "def examine(incoming):\n    return Opinion((finding('own.shout', 7),)) if 'shouts' in incoming.subject else Opinion()\n"
+    )
+    data.send("stranger@else.test", "alice@example.test", "An offer that shouts", mx=True)
+    result = json.loads(run(data, "filter", "test", str(tmp_path / "own.py")).output)
+    assert ("alice@example.test", "file", "junk") in {(one["account"], one["before"], one["after"]) for one in result["changed"]}
+    changed = json.loads(run(data, "policy", "dry-run", "--tag", "-50", "--junk", "-20").output)
+    assert changed["looked_at"] >= 1 and {one["after"] for one in changed["changed"]} == {"junk"}
+    assert "would change, of" in data.command("policy", "dry-run", "--off", "fraud", "--score", "own.x=3").stdout
+    assert data.command("policy", "dry-run", "--score", "nonsense").returncode == 1
