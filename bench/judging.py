@@ -22,6 +22,8 @@ from postillon.filters.fraud import Fraud, OwnDomains
 from postillon.filters.known import Acquaintance
 from postillon.filters.lists import Lists
 from postillon.filters.notebook import Notebook
+from postillon.filters.oddities import Oddities
+from postillon.filters.repeats import Repeats
 from postillon.filters.reputation import SenderReputation
 from postillon.filters.stored import examined_again
 from postillon.filters.tokens import tokens
@@ -136,6 +138,8 @@ async def _scene(directory: str, count: int, show: Callable[..., None]) -> None:
         SenderReputation(acquaintance),
         Classifier(knowledge),
         Fraud(acquaintance, OwnDomains(time.monotonic)),
+        Oddities(),
+        Repeats(time.monotonic),
     ]
     authenticator = Authenticator(resolver=resolver, hostname="mx.example.test")
     notebook = Notebook(knowledge)

@@ -15,7 +15,9 @@ from ..filters.fraud import Fraud, OwnDomains
 from ..filters.known import Acquaintance
 from ..filters.lists import Lists
 from ..filters.milters import Milters
+from ..filters.oddities import Oddities
 from ..filters.own import OwnFilter
+from ..filters.repeats import Repeats
 from ..filters.reputation import SenderReputation
 from ..flow.judgement import Choices, JudgeSettings
 from ..model.choice import Choice
@@ -54,6 +56,8 @@ KINDS: Mapping[str, Make] = {
     "reputation": lambda parts: SenderReputation(parts.acquaintance),
     "classifier": lambda parts: Classifier(parts.acquaintance.knowledge),
     "fraud": lambda parts: Fraud(parts.acquaintance, OwnDomains(time.monotonic)),
+    "oddities": lambda parts: Oddities(),
+    "repeats": lambda parts: Repeats(time.monotonic),
     "own": lambda parts: (
         OwnFilter(parts.config.filters.own, time_s=OWN_SHARE * parts.config.filters.time) if parts.config.filters.own else None
     ),
