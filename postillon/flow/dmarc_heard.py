@@ -121,16 +121,19 @@ class DmarcHeard:
         """What was reported for the last *days*, by domain; of all domains, or of one and those below it."""
         first = self._clock.now() // DAY - days
         found = await self._side.read(lambda tx: tallies.since(tx, Kind.DMARC_HEARD, first, MAX_TALLIES))
-        summaries: dict[str, DomainSummary] = {}
-        for one in found:
-            if not domain or is_within(one.domain, domain):
-                summaries.setdefault(one.domain, DomainSummary(one.domain)).add(one)
-        return list(summaries.values())
+        return await asyncio.to_thread(_summed, [one for one in found if not domain or is_within(one.domain, domain)])
 
     async def prune(self) -> int:
         """Remove what is old, some at a time; for the janitor."""
         before = self._clock.now() // DAY - KEEP_DAYS
         return await self._side.write(lambda tx: tallies.prune(tx, Kind.DMARC_HEARD, before))
+
+
+def _summed(found: Iterable[Tally]) -> list[DomainSummary]:
+    summaries: dict[str, DomainSummary] = {}
+    for one in found:
+        summaries.setdefault(one.domain, DomainSummary(one.domain)).add(one)
+    return list(summaries.values())
 
 
 def _authenticated(row: Row) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import re
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class DmarcSender:
         feedback = await self._feedback(day, domain)
         if feedback is None:
             return 0
-        octets = gzip.compress(write(feedback), mtime=0)
+        octets = await asyncio.to_thread(lambda: gzip.compress(write(feedback), mtime=0))
         fits = [target for target in allowed if target.limit is None or len(octets) <= target.limit]
         for target in allowed:
             if target not in fits:
@@ -138,7 +139,7 @@ class DmarcSender:
 
     async def _feedback(self, day: int, domain: str) -> Feedback | None:
         found = await self._side.read(lambda tx: tallies.of_domain(tx, Kind.DMARC_SEEN, day, domain, MAX_ROWS))
-        seen = [(decode_seen(one.facts), one.count) for one in found]
+        seen = await asyncio.to_thread(lambda: [(decode_seen(one.facts), one.count) for one in found])
         if not seen:
             return None
         rows = tuple(

@@ -111,6 +111,8 @@ class Receiver:
             found = await self._directory.find(recipient.address)
             domains = self._relay_domains
             if found.kind is FindKind.FOREIGN and domains is not None and await domains.takes(recipient.address):
+                if self._gate is not None:
+                    await self._gate.admit(client, envelope, recipient)
                 return Accepted(recipient, remote=(recipient.address,))
         if self._bans is not None and found.kind is not FindKind.LOCAL:
             self._bans.note(client.address, Offence.RELAY if found.kind is FindKind.FOREIGN else Offence.UNKNOWN)
