@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .corpus import message
+from .greetings import greetings
 from .imap_load import Imap
 from .judging import judging
 from .large import large
@@ -128,6 +129,7 @@ SCENES: dict[str, Callable[[list[Server], float], None]] = {
     "inbound": inbound,
     "overview": overview,
     "reading": lambda servers, scale: reading(servers, MAILBOXES[1], scale),
+    "greetings": lambda servers, scale: greetings(servers, scale, row),
     "queue": queued,
     "logins": lambda servers, scale: logins(servers, MAILBOXES, scale, row),
     "mixed": lambda servers, scale: mixed(servers, MAILBOXES, scale, row),

@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ...model.address import AddressError, parse_domain
 from ...model.envelope import DeliverBy
-from .grammar import GrammarError, decode_xtext
+from .grammar import GrammarError, Reader, decode_xtext
 
 XCLIENT = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT")
 XFORWARD = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE")
@@ -47,9 +48,9 @@ class Offers:
     """Keywords of solicitations that are refused; NO-SOLICITING is offered if there are any."""
 
     @property
-    def absent(self) -> set[bytes]:
+    def absent(self) -> frozenset[bytes]:
         """Verbs that are not offered."""
-        return (set() if self.etrn else {b"ETRN"}) | (set() if self.xclient else {b"XCLIENT", b"XFORWARD"})
+        return frozenset({b"ETRN"} if not self.etrn else ()) | frozenset((b"XCLIENT", b"XFORWARD") if not self.xclient else ())
 
     def lines(self, recipients: int, now: int) -> list[str]:
         """What EHLO tells. *recipients*: of one message; *now*: epoch seconds."""
@@ -73,10 +74,16 @@ class Offers:
         """Whether a message with these keywords, in lower case, may come in."""
         return not {keyword.lower() for keyword in self.no_soliciting} & set(solicit)
 
-    def parameters(self) -> Mapping[str, Callable[[str | None], dict[str, object]]]:
+    @property
+    def parameters(self) -> Mapping[str, Reader]:
         """Readers of the parameters of MAIL that may be given."""
-        names = ["BY"] * self.deliver_by + ["MT-PRIORITY"] * self.priority + ["HOLDFOR", "HOLDUNTIL"] * bool(self.hold_s)
-        return {name: _PARAMETERS[name] for name in (*names, *(["SOLICIT"] * bool(self.no_soliciting)))}
+        return _parameters(self)
+
+
+@lru_cache(maxsize=64)
+def _parameters(offers: Offers) -> Mapping[str, Reader]:
+    names = ["BY"] * offers.deliver_by + ["MT-PRIORITY"] * offers.priority + ["HOLDFOR", "HOLDUNTIL"] * bool(offers.hold_s)
+    return {name: _PARAMETERS[name] for name in (*names, *(["SOLICIT"] * bool(offers.no_soliciting)))}
 
 
 def _hold_for(value: str | None) -> dict[str, object]:
@@ -117,7 +124,7 @@ def _solicit(value: str | None) -> dict[str, object]:
     return {"solicit": tuple(value.lower().split(","))}
 
 
-_PARAMETERS: dict[str, Callable[[str | None], dict[str, object]]] = {
+_PARAMETERS: dict[str, Reader] = {
     "HOLDFOR": _hold_for,
     "HOLDUNTIL": _hold_until,
     "BY": _by,

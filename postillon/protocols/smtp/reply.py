@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_LINE = 512  # RFC 5321 §4.5.3.1.5, octets with CRLF
 
@@ -39,9 +40,16 @@ class Reply:
         prefix = f"{self.status} " if self.status else ""
         if isinstance(self.text, str) and len(self.text) < 480 and self.text.isascii() and self.text.isprintable():
             return f"{self.code} {prefix}{self.text}\r\n".encode("ascii")
-        lines = [piece for line in self.lines for piece in _fold(_UNPRINTABLE.sub("?", line), MAX_LINE - 6 - len(prefix))]
-        last = len(lines) - 1
-        return "".join(f"{self.code}{'-' if i < last else ' '}{prefix}{line}\r\n" for i, line in enumerate(lines)).encode("ascii")
+        return _many_lines(self)
+
+
+@lru_cache(maxsize=64)  # the answer to EHLO is the same for nearly everybody
+def _many_lines(reply: Reply) -> bytes:
+    prefix = f"{reply.status} " if reply.status else ""
+    width = MAX_LINE - 6 - len(prefix)
+    lines = [piece for line in reply.lines for piece in _fold(_UNPRINTABLE.sub("?", line), width)]
+    last = len(lines) - 1
+    return "".join(f"{reply.code}{'-' if i < last else ' '}{prefix}{line}\r\n" for i, line in enumerate(lines)).encode("ascii")
 
 
 def _fold(line: str, width: int) -> list[str]:

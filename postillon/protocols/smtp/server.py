@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 
 from ..lines import LineBuffer, LineTooLong
 from .content import TOO_LARGE, Content, DotReader
@@ -176,13 +177,11 @@ class ServerEngine:
         self._limits = limits
         self._normalise = submission if normalise is None else normalise
         self._requiretls = requiretls
-        offered = set(TABLE) - ({b"EHLO", b"HELO"} if lmtp else {b"LHLO"})
         self._offers = offers or Offers()
-        self._parameters = self._offers.parameters()
-        self._absent = (set() if submission else {b"AUTH"}) | (set() if starttls else {b"STARTTLS"})
-        self._absent |= (set() if burl else {b"BURL"}) | self._offers.absent
+        self._parameters = self._offers.parameters
+        self._absent = _absent(submission, starttls, bool(burl), self._offers)
         self._burls = burl
-        self._readers = {verb: (rule, _READERS[verb]) for verb, rule in TABLE.items() if verb in offered}
+        self._readers = _offered(lmtp)
         self._idle = State.NEW
         self._buffer = LineBuffer()
         self._smtputf8 = self._is_binary = False
@@ -458,6 +457,21 @@ _READERS: dict[bytes, _Reader] = {
     b"XCLIENT": lambda engine, argument: XClient(parse_attributes(argument, XCLIENT)),
     b"XFORWARD": lambda engine, argument: XForward(parse_attributes(argument, XFORWARD)),
 }
+
+
+@lru_cache(maxsize=2)
+def _offered(lmtp: bool) -> dict[bytes, tuple[Rule, _Reader]]:
+    """Rules and readers of the verbs that the protocol has."""
+    foreign = {b"EHLO", b"HELO"} if lmtp else {b"LHLO"}
+    return {verb: (rule, _READERS[verb]) for verb, rule in TABLE.items() if verb not in foreign}
+
+
+@lru_cache(maxsize=64)
+def _absent(submission: bool, starttls: bool, burl: bool, offers: Offers) -> frozenset[bytes]:
+    """Verbs that this connection does not get."""
+    missing = {b"AUTH": submission, b"STARTTLS": starttls, b"BURL": burl}
+    return offers.absent | {verb for verb, is_offered in missing.items() if not is_offered}
+
 
 _BY_STATE: dict[State, Callable[[ServerEngine], Event | None]] = {
     State.DATA: ServerEngine._data,
