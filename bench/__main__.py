@@ -111,9 +111,9 @@ def _timed(server: Server, command: bytes) -> float:
     return seconds * 1000
 
 
-def queued(servers: list[Server], scale: float) -> None:
+def queued(scale: float) -> None:
     """S9: a queue full of mail to a dead destination, and a living one beside it."""
-    queue(servers, scale, row)
+    queue(scale, row)
 
 
 def relayed(scale: float, workers: int) -> None:
@@ -130,7 +130,6 @@ SCENES: dict[str, Callable[[list[Server], float], None]] = {
     "overview": overview,
     "reading": lambda servers, scale: reading(servers, MAILBOXES[1], scale),
     "greetings": lambda servers, scale: greetings(servers, scale, row),
-    "queue": queued,
     "logins": lambda servers, scale: logins(servers, MAILBOXES, scale, row),
     "mixed": lambda servers, scale: mixed(servers, MAILBOXES, scale, row),
     "idle": lambda servers, scale: idle(servers, MAILBOXES, scale, row),
@@ -140,14 +139,17 @@ SCENES: dict[str, Callable[[list[Server], float], None]] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("scenes", nargs="*", choices=[*SCENES, "relay", "large", "judge", []], help="default: all")
+    parser.add_argument("scenes", nargs="*", choices=[*SCENES, "relay", "queue", "large", "judge", []], help="default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full counts (default 1)")
     parser.add_argument("--only", choices=("postillon", "peer"), help="measure one side alone, without ratios that mean anything")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    scenes = options.scenes or [*SCENES, "relay", "large", "judge"]
+    scenes = options.scenes or [*SCENES, "relay", "queue", "large", "judge"]
     if "relay" in scenes:
         relayed(options.scale, options.workers)
+        print()
+    if "queue" in scenes:
+        queued(options.scale)
         print()
     if "large" in scenes:
         large(options.scale, row)

@@ -21,7 +21,7 @@ from postillon.model.envelope import Envelope, Recipient
 from postillon.model.ids import QueueId
 from postillon.model.plan import Enqueue, Plan
 
-from .servers import Postillon, Server
+from .servers import Postillon
 
 LIVING = 2000
 MOST_LIVING = 10_000
@@ -31,7 +31,7 @@ ROUNDS = 3
 TEXT = b"From: sender@bench.test\r\nSubject: bench\r\n\r\n" + b"The quick brown fox jumps over the lazy dog.\r\n" * 80
 
 
-def queue(servers: list[Server], scale: float, row: Callable[..., None]) -> None:
+def queue(scale: float, row: Callable[..., None]) -> None:
     """2,000 messages to a living destination: alone, beside 100,000 that wait for their time, and 100,000 that are due."""
     row("queue", "ready after s", "to the living, messages/s", "share of the empty queue's", "CPU ms/message", "memory MiB")
     row(*["---"] * 6)

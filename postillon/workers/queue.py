@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ..flow.deliver import LOCAL
@@ -118,6 +118,8 @@ class QueueWorker:
         self._destinations: dict[str, Destination] = {}
         self._live: dict[tuple[int, int], QueueEntry] = {}
         """All that is leased: waiting in line, being tried, being settled."""
+        self._unsettled: dict[tuple[int, int], tuple[Settlement, float]] = {}
+        """What could not be written down, since the lease was lost meanwhile, and when; it may come back to us."""
         self._attempts: set[asyncio.Task[None]] = set()
         self._nudge = asyncio.Event()
         self._has_to_put_off = False
@@ -236,7 +238,14 @@ class QueueWorker:
         """Recipients of one message that go the same way make one attempt; local copies are filed one by one."""
         groups: dict[tuple[str, int], Group] = {}
         for entry in entries:
+            is_known = (entry.queue_id, entry.number) in self._live
             self._live[entry.queue_id, entry.number] = entry
+            if is_known:  # the clock has jumped over the end of its lease; its attempt lives, and ends with this one
+                continue
+            late = self._unsettled.pop((entry.queue_id, entry.number), None)
+            if late is not None:
+                self._attempts.add(asyncio.create_task(self._settle_late(replace(late[0], entry=entry))))
+                continue
             key = self._key(entry.destination)
             if key == LOCAL:
                 yield key, [entry]
@@ -341,10 +350,27 @@ class QueueWorker:
             destination.has_more = False
             self._nudge.set()
 
+    async def _settle_late(self, settlement: Settlement) -> None:
+        """What became of an attempt whose lease was lost when it ended: with the new one, and no second attempt."""
+        try:
+            await self._settle(settlement)
+        except Exception as error:
+            log.error("attempt not settled", exc=error, queue=f"{settlement.entry.queue_id:x}")
+        finally:
+            self._live.pop((settlement.entry.queue_id, settlement.entry.number), None)
+            task = asyncio.current_task()
+            assert task is not None
+            self._attempts.discard(task)
+
+    def _held(self, entry: QueueEntry) -> QueueEntry:
+        """*entry* with the lease that we have by now."""
+        return self._live.get((entry.queue_id, entry.number), entry)
+
     async def _settle(self, settlement: Settlement) -> None:
-        entry, outcome = settlement.entry, settlement.outcome
+        outcome = settlement.outcome
         if settlement.is_settled:
             return
+        entry = self._held(settlement.entry)
         loop = asyncio.get_running_loop()
         record = attempt(entry, outcome, settlement.next_try, self._clock.now())
         until = loop.time() + self._settings.settle_s
@@ -361,7 +387,11 @@ class QueueWorker:
                     record=record,
                     suppress=settlement.suppress,
                 )
-                break
+                now_held = self._held(entry)
+                if ours or now_held.epoch == entry.epoch:
+                    break
+                entry = now_held  # it was leased to us once more while we wrote
+                continue
             except Refusal as refusal:
                 if loop.time() > until:
                     raise
@@ -374,6 +404,7 @@ class QueueWorker:
         if settlement.next_try is not None and settlement.next_try - self._clock.now() < self._settings.idle_s:
             self._nudge.set()  # it may be due before the rest that began while it was leased ends
         if not ours:
+            self._unsettled[entry.queue_id, entry.number] = settlement, loop.time()
             log.warning(
                 "lease was lost", queue=f"{entry.queue_id:x}", recipient=entry.recipient.address, result=outcome.kind.value
             )
@@ -385,6 +416,7 @@ class QueueWorker:
             await asyncio.sleep(self._settings.renew_s)
             now = asyncio.get_running_loop().time()
             self._destinations = {key: found for key, found in self._destinations.items() if not found.is_idle(now)}
+            self._unsettled = {key: late for key, late in self._unsettled.items() if now - late[1] < self._settings.settle_s}
             if self._live:
                 await self._guarded(self._renew_all())
 
@@ -400,7 +432,7 @@ class QueueWorker:
                 destination.timer.cancel()
         try:
             async with asyncio.timeout(self._grace_s):
-                await asyncio.gather(*(self._store.release(entry, self._clock.now()) for entry in waiting))
+                await asyncio.gather(*(self._store.release(self._held(entry), self._clock.now()) for entry in waiting))
                 if self._attempts:
                     await asyncio.wait(self._attempts)
         except (TimeoutError, Refusal):
