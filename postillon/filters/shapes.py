@@ -81,6 +81,7 @@ def shapes(domain: str) -> tuple[int, ...]:
     return tuple(sorted(map(_hash, found)))
 
 
+@lru_cache(maxsize=4096)
 def name_hash(name: str) -> int:
     """Of a display name, as it looks, the order of its words aside; 0 of one that says too little."""
     words = sorted(word.strip(".,;:'\"()<>") for word in skeleton(name).replace("-", " ").split())

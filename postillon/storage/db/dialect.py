@@ -21,6 +21,20 @@ def ids(tx: Tx, values: Sequence[int]) -> tuple[str, Any]:
     return "(SELECT unnest(?::bigint[]))", list(values)
 
 
+def few(values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    """(sql, values) for `x IN {sql}`, for a handful of values of any type: quicker than `ids`.
+
+    They are filled up to a power of two, so that there are few different statements. Without any nothing matches.
+    """
+    if not values:
+        return "(NULL)", ()
+    count = 1 << (len(values) - 1).bit_length()
+    return _MARKS.get(count) or f"({','.join('?' * count)})", (*values, *[values[-1]] * (count - len(values)))
+
+
+_MARKS = {1 << power: f"({','.join('?' * (1 << power))})" for power in range(9)}
+
+
 @lru_cache(maxsize=1000)
 def postgres_text(sql: str) -> str:
     """The same statement with psycopg's placeholder."""

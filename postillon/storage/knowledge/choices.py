@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...model.choice import Choice, Listed
 from ...model.ids import AccountId
 from ...seams import Tx
-from ..db.dialect import ids
+from ..db.dialect import few
 
 UNSET = -(1 << 40)
 
@@ -22,8 +22,8 @@ def _chosen(value: int) -> float | None:
 
 def of(tx: Tx, accounts: Sequence[AccountId]) -> dict[AccountId, Choice]:
     """What those of *accounts* have chosen that chose anything."""
-    sql, value = ids(tx, accounts)
-    rows = tx.all(f"SELECT account_id, tag, junk, refuse, language FROM judging WHERE account_id IN {sql}", value)
+    sql, values = few(accounts)
+    rows = tx.all(f"SELECT account_id, tag, junk, refuse, language FROM judging WHERE account_id IN {sql}", *values)
     return {
         AccountId(account): Choice(_chosen(tag), _chosen(junk), _chosen(refuse), bytes(language).decode())
         for account, tag, junk, refuse, language in rows
@@ -67,12 +67,12 @@ def listed(tx: Tx, account: AccountId) -> list[tuple[str, Listed]]:
 def matching(tx: Tx, accounts: Sequence[int], patterns: Sequence[str]) -> dict[int, dict[str, Listed]]:
     """Entries among *patterns* that the lists of *accounts* have."""
     found: dict[int, dict[str, Listed]] = {}
-    marks = ",".join("?" * len(patterns))
-    sql, value = ids(tx, accounts)
+    sql, values = few(accounts)
+    marks, wanted = few([pattern.encode() for pattern in patterns])
     rows = tx.all(
-        f"SELECT account_id, pattern, verdict FROM sender_list WHERE account_id IN {sql} AND pattern IN ({marks})",
-        value,
-        *(pattern.encode() for pattern in patterns),
+        f"SELECT account_id, pattern, verdict FROM sender_list WHERE account_id IN {sql} AND pattern IN {marks}",
+        *values,
+        *wanted,
     )
     for account, pattern, verdict in rows:
         found.setdefault(account, {})[bytes(pattern).decode()] = Listed(verdict)

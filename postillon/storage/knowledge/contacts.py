@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...model.ids import AccountId
 from ...seams import Tx
-from ..db.dialect import ids
+from ..db.dialect import few
 
 FORGET_S = 400 * 86400
 STEP = 1000
@@ -52,15 +52,15 @@ def _contact(row: Sequence[object]) -> tuple[AccountId, Contact]:
 
 def by_address(tx: Tx, accounts: Sequence[int], address: str) -> dict[AccountId, Contact]:
     """By account: the contact with *address*."""
-    sql, value = ids(tx, accounts)
-    rows = tx.all(f"SELECT {_COLUMNS} FROM contact WHERE account_id IN {sql} AND address = ?", value, address.encode())
+    sql, values = few(accounts)
+    rows = tx.all(f"SELECT {_COLUMNS} FROM contact WHERE account_id IN {sql} AND address = ?", *values, address.encode())
     return dict(map(_contact, rows))
 
 
 def by_name(tx: Tx, accounts: Sequence[int], name: int, limit: int = 20) -> list[tuple[AccountId, Contact]]:
     """Contacts whose display name has the hash *name*."""
-    sql, value = ids(tx, accounts)
-    rows = tx.all(f"SELECT {_COLUMNS} FROM contact WHERE account_id IN {sql} AND name = ? LIMIT ?", value, name, limit)
+    sql, values = few(accounts)
+    rows = tx.all(f"SELECT {_COLUMNS} FROM contact WHERE account_id IN {sql} AND name = ? LIMIT ?", *values, name, limit)
     return [_contact(row) for row in rows]
 
 
@@ -90,12 +90,12 @@ def meet(tx: Tx, met: Sequence[Met], now: int) -> None:
 
 
 def writes_to(tx: Tx, accounts: Sequence[AccountId], domains: Sequence[str]) -> set[tuple[AccountId, str]]:
-    sql, value = ids(tx, accounts)
-    marks = ",".join("?" * len(domains))
+    sql, values = few(accounts)
+    marks, wanted = few([domain.encode() for domain in domains])
     rows = tx.all(
-        f"SELECT account_id, domain FROM contact_domain WHERE account_id IN {sql} AND domain IN ({marks})",
-        value,
-        *(domain.encode() for domain in domains),
+        f"SELECT account_id, domain FROM contact_domain WHERE account_id IN {sql} AND domain IN {marks}",
+        *values,
+        *wanted,
     )
     return {(AccountId(account), bytes(domain).decode()) for account, domain in rows}
 
@@ -106,8 +106,8 @@ def add_shapes(tx: Tx, shapes: Iterable[tuple[int, str]]) -> None:
 
 
 def lookalikes(tx: Tx, shapes: Sequence[int], limit: int = 50) -> list[str]:
-    sql, value = ids(tx, shapes)
-    rows = tx.all(f"SELECT domain FROM lookalike WHERE shape IN {sql} LIMIT ?", value, limit)
+    sql, values = few(shapes)
+    rows = tx.all(f"SELECT domain FROM lookalike WHERE shape IN {sql} LIMIT ?", *values, limit)
     return list(dict.fromkeys(bytes(row[0]).decode() for row in rows))
 
 

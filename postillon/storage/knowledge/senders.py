@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...seams import Tx
-from ..db.dialect import ids
+from ..db.dialect import few, ids
 
 HALF_LIFE_S = 30 * 86400
 FORGET_S = 200 * 86400
 """Who was not heard of for so long is a stranger again."""
 STEP = 1000
+FEW = 16
 _UNIT = 1000
 
 
@@ -43,8 +44,12 @@ def faded(count: int, seconds: int) -> float:
 
 
 def read(tx: Tx, wanted: Sequence[int], now: int) -> dict[int, Reputation]:
-    sql, value = ids(tx, wanted)
-    rows = tx.all(f"SELECT sender, good, bad, first, last FROM reputation WHERE sender IN {sql}", value)
+    if len(wanted) <= FEW:
+        sql, values = few(wanted)
+    else:
+        sql, value = ids(tx, wanted)
+        values = (value,)
+    rows = tx.all(f"SELECT sender, good, bad, first, last FROM reputation WHERE sender IN {sql}", *values)
     return {
         sender: Reputation(faded(good, now - last), faded(bad, now - last), first, last)
         for sender, good, bad, first, last in rows

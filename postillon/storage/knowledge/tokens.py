@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...seams import Tx
-from ..db.dialect import ids
+from ..db.dialect import few
 
 TOTAL = -1
 """The token that counts messages."""
@@ -33,12 +33,12 @@ class Learn:
 
 
 def read(tx: Tx, owners: Sequence[int], wanted: Sequence[int]) -> dict[int, Counts]:
-    owner_sql, owner_value = ids(tx, owners)
-    sql, value = ids(tx, [TOTAL, *wanted])
+    owner_sql, owner_values = few(owners)
+    sql, values = few([TOTAL, *wanted])
     rows = tx.all(
         f"SELECT owner, token, good, bad FROM token WHERE owner IN {owner_sql} AND token IN {sql}",
-        owner_value,
-        value,
+        *owner_values,
+        *values,
     )
     found: dict[int, Counts] = {}
     for owner, token, good, bad in rows:
