@@ -140,6 +140,23 @@ class Snapshot:
         snapshot.gone = gone
         return snapshot
 
+    def unsee(self) -> None:
+        """Take \\Seen off every message: it was somebody else's."""
+        codes = _Codes()
+        table = [codes[word & ~SEEN] for word in self._codes.words]
+        self.codes = array(self.codes.typecode, map(table.__getitem__, self.codes))
+        self._codes = codes
+
+    def mark(self, rows: Sequence[Row]) -> None:
+        """Set \\Seen where *rows* of (uid, seen or not, modseq) say so. Before any view is made."""
+        for uid, is_seen, modseq in rows:
+            slot = self.slot(uid)
+            if slot is None:
+                continue
+            if is_seen:
+                self.codes = _set(self.codes, slot, self._codes[self.flags(slot) | SEEN])
+            self.modseqs = _set(self.modseqs, slot, max(modseq, self.modseqs[slot]))
+
     # -- growing and changing
 
     def extend(self, rows: Sequence[Row]) -> None:

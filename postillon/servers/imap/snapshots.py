@@ -101,11 +101,11 @@ class Loaded:
 
     async def load(self, mailbox: Mailbox) -> None:
         """The mailbox as it was kept or, read in slices, as it is; then what happened since. *mailbox*: its row before that."""
-        is_large = mailbox.total >= PACK_FROM and self.principal.account in (None, self.account)
+        is_large = mailbox.total >= PACK_FROM
         if is_large and await self._load_pack():
             return
         await self._load_rows(mailbox.modseq)
-        if is_large:
+        if is_large and not self.is_shared:
             await self._keep_pack()
 
     async def _load_pack(self) -> bool:
@@ -116,11 +116,21 @@ class Loaded:
             return False
         since = len(snapshot)
         self.snapshot = snapshot
+        if self.is_shared:
+            await self._mark_own()
         await self.name_keywords(list(snapshot.words))
         changes = await self._read_changes()
-        if changes * REPACK > since:
+        if changes * REPACK > since and not self.is_shared:
             await self._keep_pack()
         return True
+
+    async def _mark_own(self) -> None:
+        """Put the viewer's own \\Seen in the place of the owner's, as of the pack. What came later is among the changes."""
+        snapshot, after = self.snapshot, (0, 0)
+        snapshot.unsee()
+        while rows := await self._store.marks(self.principal, self.account, self.mailbox, snapshot.modseq, after, SLICE):
+            snapshot.mark(rows)
+            after = (rows[-1][2], rows[-1][0])
 
     async def _keep_pack(self) -> None:
         snapshot = self.snapshot

@@ -43,6 +43,7 @@ from . import (
     suppression,
     tls_reports,
     urlauth,
+    viewers,
 )
 from .acl import Change
 from .across import Place, Source
@@ -327,9 +328,18 @@ class Store:
     async def pack(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, uidvalidity: int
     ) -> tuple[ModSeq, bytes] | None:
-        """What `keep_pack` kept and the modseq it is of, if `changes` since then are complete."""
-        _check(principal, account)
-        return await self.database.read(lambda tx: emails.pack(tx, account, mailbox, uidvalidity))
+        """What `keep_pack` kept and the modseq it is of, if `changes` since then are complete. \\Seen in it is the owner's."""
+        return await self._look(principal, account, mailbox, lambda tx: emails.pack(tx, account, mailbox, uidvalidity))
+
+    async def marks(
+        self, principal: Principal, account: AccountId, mailbox: MailboxId, upto: ModSeq, after: tuple[int, int], limit: int
+    ) -> list[Row]:
+        """A viewer's own \\Seen: rows of (uid, seen or not, modseq) by modseq and uid, past *after* and not beyond *upto*."""
+        viewer = viewer_of(principal, account)
+        if viewer is None:
+            return []
+        work: Work[list[Row]] = lambda tx: viewers.marks(tx, account, mailbox, viewer, upto, after, limit)  # noqa: E731
+        return await self._look(principal, account, mailbox, work)
 
     async def keep_pack(
         self, principal: Principal, account: AccountId, mailbox: MailboxId, uidvalidity: int, modseq: ModSeq, body: bytes

@@ -56,6 +56,22 @@ def changed_since(tx: Tx, account: AccountId, mailbox: MailboxId, viewer: Accoun
     return [row[0] for row in rows]
 
 
+def marks(
+    tx: Tx, account: AccountId, mailbox: MailboxId, viewer: AccountId, upto: ModSeq, after: tuple[int, int], limit: int
+) -> list[Row]:
+    """(uid, is_seen, modseq) in the order of modseq and uid, past *after*, (modseq, uid), and not beyond *upto*."""
+    return tx.all(
+        "SELECT uid, is_seen, modseq FROM seen WHERE account_id = ? AND mailbox_id = ? AND viewer_id = ? AND modseq <= ?"
+        " AND (modseq, uid) > (?, ?) ORDER BY modseq, uid LIMIT ?",
+        account,
+        mailbox,
+        viewer,
+        upto,
+        *after,
+        limit,
+    )
+
+
 def counters(tx: Tx, account: AccountId, mailbox: MailboxId, viewer: AccountId) -> tuple[int, int]:
     """(messages seen, modseq of the last change)."""
     row = tx.one(
