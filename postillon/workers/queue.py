@@ -312,7 +312,11 @@ class QueueWorker:
             for settlement in settlements:
                 if settlement.report is not None:
                     await self._settle(settlement)
-            await asyncio.gather(*(self._settle(settlement) for settlement in settlements if settlement.report is None))
+            rest = [settlement for settlement in settlements if settlement.report is None]
+            if len(rest) == 1:
+                await self._settle(rest[0])
+            elif rest:
+                await asyncio.gather(*map(self._settle, rest))
         except Exception as error:
             log.error("attempt not settled", exc=error, queue=f"{entries[0].queue_id:x}")
         finally:
