@@ -27,4 +27,6 @@ def make_gate(config: Config, data: Opened, resolver: Resolver, blocklists: Bloc
         greylist_wait_s=wanted.greylist_wait,
         trusted=wanted.trusted,
     )
-    return Gate(resolver=resolver, known=data.known, blocklists=blocklists, clock=data.clock, settings=settings)
+    return Gate(
+        resolver=resolver, known=data.known, blocklists=blocklists, clock=data.clock, settings=settings, knowledge=data.knowledge
+    )

@@ -120,7 +120,7 @@ class Receiver:
             raise NotPermitted(RELAYING, status="5.7.1")
         check_local(found, recipient, envelope.size or 0)
         if self._gate is not None and not is_bare:
-            await self._gate.admit(client, envelope, recipient)
+            await self._gate.admit(client, envelope, recipient, found.accounts)
         self._settings.check_remote(found.remote)
         return Accepted(recipient, found.accounts, found.remote, found.detail)
 

@@ -13,13 +13,17 @@ from postillon.filters.blocklists import SENDER, Blocklists, Zone
 from postillon.flow.gate import Gate, GateSettings
 from postillon.flow.records import refused
 from postillon.model.address import Address
+from postillon.model.choice import Listed
 from postillon.model.envelope import Client, Envelope, Recipient
 from postillon.model.errors import Greylisted, NotPermitted
+from postillon.model.ids import AccountId
 from postillon.model.record import Stage
 from postillon.seams import Database
 from postillon.storage.db import side_schema
 from postillon.storage.db.migrate import migrate
 from postillon.storage.db.sqlite import SqliteDatabase
+from postillon.storage.knowledge import EVERYBODY, Knowledge
+from postillon.storage.knowledge.contacts import Met
 from tests.kinds import FixedClock, TableResolver
 
 BOB = Recipient(Address.parse("bob@example.test"))
@@ -45,7 +49,12 @@ async def side(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 def gate(
-    side: Database, *zones: Zone, clock: FixedClock | None = None, resolver: TableResolver | None = None, **wanted: Any
+    side: Database,
+    *zones: Zone,
+    clock: FixedClock | None = None,
+    resolver: TableResolver | None = None,
+    knowledge: Knowledge | None = None,
+    **wanted: Any,
 ) -> Gate:
     resolver = resolver or TableResolver(HONEST)
     clock = clock or FixedClock()
@@ -55,7 +64,19 @@ def gate(
         blocklists=Blocklists(resolver=resolver, zones=zones),
         clock=clock,
         settings=GateSettings(hostname="mx.example.test", **wanted),
+        knowledge=knowledge,
     )
+
+
+ALICE, CAROL = AccountId(7), AccountId(8)
+
+
+@pytest.fixture
+async def knowledge(tmp_path: Path) -> AsyncIterator[Knowledge]:
+    database = SqliteDatabase(str(tmp_path / "mail.db"), lambda topics: None).open()
+    await migrate(database, 1)
+    yield Knowledge(database, FixedClock())
+    await database.close()
 
 
 def envelope(sender: str = "alice@sender.example") -> Envelope:
@@ -136,3 +157,44 @@ async def test_more_recipients_of_a_connection_ask_no_list_again(side: Database)
     for n in range(20):
         await door.admit(SUSPECT, envelope(), Recipient(Address.parse(f"user{n}@example.test")))
     assert len(resolver.asked) == asked
+
+
+async def test_whom_the_recipient_has_written_to_need_not_come_back(side: Database, knowledge: Knowledge) -> None:
+    await knowledge.note([Met(ALICE, "alice@sender.example", wrote=1)], {})
+    door = gate(side, knowledge=knowledge)
+    await door.admit(SUSPECT, envelope(), BOB, (ALICE,))
+    with pytest.raises(Greylisted):
+        await door.admit(SUSPECT, envelope(), BOB, (CAROL,))
+    with pytest.raises(Greylisted):
+        await door.admit(SUSPECT, envelope("else@sender.example"), BOB, (ALICE,))
+
+
+async def test_having_been_written_to_does_not_undo_a_blocklist(side: Database, knowledge: Knowledge) -> None:
+    await knowledge.note([Met(ALICE, "alice@sender.example", wrote=1)], {})
+    with pytest.raises(NotPermitted):
+        await gate(side, Zone("bl.test", 9.0), knowledge=knowledge).admit(SUSPECT, envelope(), BOB, (ALICE,))
+
+
+@pytest.mark.parametrize("entry", ["192.0.2.66/32", "192.0.2.0/24"])
+async def test_an_allowed_network_is_not_held_up_by_a_blocklist(side: Database, knowledge: Knowledge, entry: str) -> None:
+    await knowledge.set_listed(EVERYBODY, entry, Listed.ALLOW)
+    await gate(side, Zone("bl.test", 9.0), knowledge=knowledge).admit(SUSPECT, envelope(), BOB, (ALICE,))
+
+
+async def test_an_allowed_domain_passes_a_blocklist_only_if_spf_shows_that_it_is_it(side: Database, knowledge: Knowledge) -> None:
+    await knowledge.set_listed(ALICE, "sender.example", Listed.ALLOW)
+    table = HONEST | {"7.2.0.192.bl.test": {"a": ["127.0.0.2"]}}
+    door = gate(side, Zone("bl.test", 9.0), resolver=TableResolver(table), knowledge=knowledge)
+    await door.admit(SERVER, envelope(), BOB, (ALICE,))
+    for client, accounts in ((SERVER, (CAROL,)), (SUSPECT, (ALICE,))):
+        with pytest.raises(NotPermitted):
+            await door.admit(client, envelope(), BOB, accounts)
+
+
+async def test_an_account_s_own_word_comes_before_everybody_s(side: Database, knowledge: Knowledge) -> None:
+    await knowledge.set_listed(EVERYBODY, "192.0.2.0/24", Listed.ALLOW)
+    await knowledge.set_listed(ALICE, "192.0.2.0/24", Listed.DENY)
+    door = gate(side, Zone("bl.test", 9.0), knowledge=knowledge)
+    await door.admit(SUSPECT, envelope(), BOB, (CAROL,))
+    with pytest.raises(NotPermitted):
+        await door.admit(SUSPECT, envelope(), BOB, (ALICE,))
