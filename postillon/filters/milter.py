@@ -31,6 +31,7 @@ from ..protocols.milter import (
 )
 from .milter_words import (
     address_of,
+    connect_macros,
     edits_of,
     helo_macros,
     mail_arguments,
@@ -94,6 +95,7 @@ class _Message:
     """It said: accepted, no more of this message."""
     discard: bool = False
     is_down: bool = False
+    recipients: int = 0
 
 
 class MilterLink:
@@ -112,6 +114,7 @@ class MilterLink:
         """Whom it refused at its greeting; None: whatever the client says."""
         self._is_done = False
         self._message: _Message | None = None
+        self._macros: dict[str, str] = {}
 
     @property
     def quarantines_when_down(self) -> bool:
@@ -125,10 +128,11 @@ class MilterLink:
         if self._refused is not None and (self._refused_for is None or self._refused_for == client):
             raise self._refused
         self._message = message = _Message()
+        self._macros.pop("i", None)
         async with self._alive(message):
             await self._introduce(client)
             if not self._is_done:
-                octets = self._engine.mail(mail_arguments(envelope), mail_macros(client, envelope))
+                octets = self._engine.mail(mail_arguments(envelope), self._known(mail_macros(client, envelope)))
                 await self._judge(Stage.MAIL, octets, message)
 
     async def recipient(self, recipient: Recipient, refusal: Refusal | None = None) -> None:
@@ -140,9 +144,10 @@ class MilterLink:
         if refusal is not None and not (terms and terms.steps & Steps.REFUSED_RCPT):
             return
         async with self._alive(message):
-            octets = self._engine.rcpt(rcpt_arguments(recipient), rcpt_macros(recipient, refusal))
+            octets = self._engine.rcpt(rcpt_arguments(recipient), self._known(rcpt_macros(recipient, refusal)))
             if refusal is None:
                 await self._judge(Stage.RCPT, octets, message)
+                message.recipients += 1
             else:
                 await self._ask(octets, self.settings.command_s)  # what it thinks of it makes no difference
 
@@ -215,10 +220,12 @@ class MilterLink:
             self._health.answered()
         known, self._client = self._client, client
         if known is None:
-            octets = self._engine.connect(name_of(client), address_of(client), client.port, self._connect_macros(client))
+            self._macros = dict(self._ours)
+            macros = self._known(connect_macros(client))
+            octets = self._engine.connect(name_of(client), address_of(client), client.port, macros)
             await self._judge(Stage.CONNECT, octets, None)
         if (known is None or known != client) and not self._is_done:
-            await self._judge(Stage.HELO, self._engine.helo(client.hello, helo_macros(client)), None)
+            await self._judge(Stage.HELO, self._engine.helo(client.hello, self._known(helo_macros(client))), None)
 
     async def _judge(self, stage: Stage, octets: bytes, message: _Message | None) -> Verdict | None:
         """Say *octets* and act on the answer. *message* is None before there is one. Raises Refusal."""
@@ -264,21 +271,15 @@ class MilterLink:
                 raise ConnectionResetError("it closed the connection")
             self._answers = self._engine.receive(data)
 
-    def _connect_macros(self, client: Client) -> dict[str, str]:
-        name, address = name_of(client), address_of(client)
-        return {
-            **self._ours,
-            "_": f"{name} [{address}]",
-            "{client_addr}": address,
-            "{client_name}": client.reverse_name or "unknown",
-            "{client_ptr}": client.reverse_name or "unknown",
-            "{client_port}": str(client.port),
-        }
+    def _known(self, macros: Mapping[str, str]) -> Mapping[str, str]:
+        """All that is known by now, with *macros*: a milter may ask at any stage for what was known at an earlier one."""
+        self._macros |= macros
+        return self._macros
 
     # The message
 
     async def _examine(self, told: Told, message: _Message) -> Heard:
-        macros = {"i": told.queue_id}
+        macros = self._known({"i": told.queue_id, "{nrcpts}": str(message.recipients)})
         engine = self._engine
         await self._judge(Stage.DATA, engine.data(macros), message)
         if engine.wants(Stage.HEADER):

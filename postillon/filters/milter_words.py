@@ -87,10 +87,27 @@ def address_of(client: Client) -> str:
     return "127.0.0.1" if client.address == "unix" else client.address
 
 
+def connect_macros(client: Client) -> dict[str, str]:
+    name, address = name_of(client), address_of(client)
+    local = client.local_address or "127.0.0.1"
+    return {
+        "{daemon_addr}": local,
+        "{daemon_port}": str(client.local_port),
+        "{if_addr}": local,
+        "_": f"{name} [{address}]",
+        "{client_addr}": address,
+        "{client_name}": client.reverse_name or "unknown",
+        "{client_ptr}": client.reverse_name or "unknown",
+        "{client_resolve}": "OK" if client.reverse_name else "FAIL",
+        "{client_port}": str(client.port),
+    }
+
+
 def helo_macros(client: Client) -> dict[str, str]:
     if client.tls is None:
         return {}
-    return {"{tls_version}": client.tls.version, "{cipher}": client.tls.cipher}
+    bits = {"{cipher_bits}": str(client.tls.bits)} if client.tls.bits else {}
+    return {"{tls_version}": client.tls.version, "{cipher}": client.tls.cipher, **bits}
 
 
 def mail_arguments(envelope: Envelope) -> list[str]:

@@ -27,7 +27,7 @@ class Milters:
         """*seconds*: for what all of them say of one message."""
         self._seconds = seconds
         self._settings = [(one, Health(one.name, one.when_down)) for one in settings]
-        self._ours = {"j": hostname, "v": f"Postillon {version}", "{daemon_name}": service, "{daemon_addr}": "0.0.0.0"}
+        self._ours = {"j": hostname, "v": f"Postillon {version}", "{daemon_name}": service}
         self._sessions: dict[str, list[MilterLink]] = {}
 
     # The dialogue. Each raises Refusal.

@@ -13,7 +13,7 @@ from ..mailauth.result import Result
 from ..mailauth.srs import Srs, SrsError, is_srs
 from ..message.edited import edited, together
 from ..message.encoded_words import decode
-from ..message.header import unfold, values
+from ..message.header import first, unfold, values
 from ..message.incoming import Incoming
 from ..message.octets import Octets
 from ..message.prepare import thread_links
@@ -22,6 +22,7 @@ from ..model.address import Address
 from ..model.envelope import Accepted, Client, Envelope, Recipient
 from ..model.errors import NotFound, NotPermitted, OverQuota, Refusal
 from ..model.plan import Item, Plan, Receipt
+from ..model.record import Record, Stage
 from ..model.verdict import Edits
 from ..seams import Clock, Directory, FindKind, Found, Resolver
 from ..storage.store import Store
@@ -150,9 +151,10 @@ class Receiver:
         if self._counter is not None:
             self._counter.note(incoming, judged, header)
         key = accept.accept_key(incoming.client.address, incoming.envelope, incoming.body)
+        came = incoming
         incoming, judged = await self._changed(incoming, header, judged)
         if not incoming.accepted:
-            return discarded(incoming)
+            return discarded(self._store, came, header, *records.judgement(came, judged))
         return await self._take(incoming, header, judged, key, started)
 
     async def each(self, incoming: Incoming) -> list[Receipt | Refusal]:
@@ -168,9 +170,11 @@ class Receiver:
         envelope = replace(incoming.envelope, recipients=tuple(one.recipient for one in takers))
         if takers:
             incoming = replace(incoming, envelope=envelope, accepted=takers)
+            came = incoming
             incoming, judged = await self._changed(incoming, header, judged)
             if not incoming.accepted:
-                return [refusal or discarded(incoming) for refusal in refusals]
+                receipt = discarded(self._store, came, header, *records.judgement(came, judged))
+                return [refusal or receipt for refusal in refusals]
         receipt = await self._take(incoming, header, judged, key, started)  # which refuses it if nobody takes it
         return [refusal or receipt for refusal in refusals]
 
@@ -316,9 +320,13 @@ def with_edits(judged: Judgement, header: bytes, edits: Edits) -> Judgement:
     )
 
 
-def discarded(incoming: Incoming) -> Receipt:
-    """A filter has taken every recipient away: the message is accepted, and goes nowhere."""
+def discarded(store: Store, incoming: Incoming, header: bytes, *judged: Record) -> Receipt:
+    """A filter has taken every recipient away: the message is accepted, and goes nowhere. *incoming*: as it came."""
     log.info("message discarded", session=incoming.client.session, message=accept.message_name(incoming))
+    message_id = (first(header, b"message-id") or b"").strip(b"<>")
+    dropped = Record(Stage.DROPPED, incoming.at, {"detail": "by a filter: it goes nowhere"})
+    for record in (*records.accepted(incoming, message_id, *judged), dropped):
+        store.note(record, incoming.body.blob)
     return Receipt(incoming.body.blob)
 
 

@@ -102,9 +102,10 @@ class Submitter:
         received = accept.header_octets(incoming.body)
         edited = await self._edited(incoming, received)
         if self._outgoing is not None:
+            came = incoming
             incoming, edited = await self._outgoing.check(incoming, received, edited)
             if not incoming.accepted:
-                return discarded(incoming)
+                return discarded(self._store, came, edited.header)
         orders = self._orders(incoming, edited.header)
         edited = replace(edited, header=orders.header(edited.header))
         envelope = orders.envelope(wishes.ranked(accept.with_tls_wish(incoming.envelope, edited.header), edited.header))

@@ -81,6 +81,8 @@ class Tls:
 
     version: str
     cipher: str
+    bits: int = 0
+    """Of the cipher's key; 0: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Client:
     """The name it authenticated as, canonical."""
     session: str = ""
     """The session's id in the log."""
+    local_address: str = ""
+    """Ours, that it connected to."""
     mechanism: str = ""
     """The SASL mechanism it authenticated with."""
     local_port: int = 0

@@ -418,7 +418,7 @@ class Stream(asyncio.Protocol):
         tls = self._ssl_object()
         if tls is not None:
             cipher = tls.cipher()
-            self.tls = Tls(tls.version() or "", cipher[0] if cipher else "")
+            self.tls = Tls(tls.version() or "", cipher[0] if cipher else "", cipher[2] if cipher else 0)
         elif hasattr(transport, "max_size"):
             transport.max_size = SLICE  # asyncio allocates this much for each read
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from postillon.model.address import Address
 from postillon.model.envelope import Client, Envelope, Recipient, Tls
 from postillon.model.errors import Refusal
 from postillon.model.plan import Receipt
+from postillon.model.record import Stage
 from postillon.net.service import ServiceAddress
 from postillon.storage.ids import IdSource
 from tests.kinds import TableResolver
@@ -124,7 +126,13 @@ ALICE, BOB = "alice@example.test", "bob@example.test"
 async def test_a_milter_hears_the_dialogue_in_order_with_its_macros(office: Office) -> None:
     with Milter(quiet) as milter:
         async with journey(office, milter) as one:
-            client = replace(STRANGER, port=4711, tls=Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384"), reverse_name="peer.test")
+            client = replace(
+                STRANGER,
+                port=4711,
+                tls=Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256),
+                reverse_name="peer.test",
+                local_address="192.0.2.1",
+            )
             await one.send(ALICE, BOB, client=client)
         heard = milter.connections[0]
         assert milter.offered == (6, 0x1FF, 0x1FFFFF)
@@ -141,11 +149,11 @@ async def test_a_milter_hears_the_dialogue_in_order_with_its_macros(office: Offi
         ]
         assert heard.body == b"First line.\r\nSecond.\r\n"
         assert heard.macros[b"C"] == {
-            "j": "mail.example.test", "{daemon_name}": "smtp", "{daemon_addr}": "0.0.0.0", "v": "Postillon 1",
+            "j": "mail.example.test", "{daemon_name}": "smtp", "{daemon_addr}": "192.0.2.1", "v": "Postillon 1",
             "_": "peer.test [192.0.2.7]", "{client_addr}": "192.0.2.7", "{client_name}": "peer.test", "{client_port}": "4711",
             "{client_ptr}": "peer.test",
         }  # fmt: skip
-        assert heard.macros[b"H"] == {"{tls_version}": "TLSv1.3", "{cipher}": "TLS_AES_256_GCM_SHA384"}
+        assert heard.macros[b"H"] == {"{tls_version}": "TLSv1.3", "{cipher}": "TLS_AES_256_GCM_SHA384", "{cipher_bits}": "256"}
         assert heard.macros[b"M"] == {"{mail_addr}": "joe@sender.test", "{mail_host}": "sender.test", "{mail_mailer}": "smtp"}
         assert heard.macros[b"R"] == {"{rcpt_addr}": BOB, "{rcpt_host}": "example.test", "{rcpt_mailer}": "smtp"}
         assert heard.macros[b"E"]["i"]
@@ -260,6 +268,10 @@ async def test_what_a_milter_discards_is_accepted_and_goes_nowhere(office: Offic
             async with journey(office, milter) as one:
                 receipt, _ = await one.send(ALICE, BOB)
         assert receipt.filed == () and receipt.queued == ()
+        now = int(time.time())  # ids are of the real time
+        for name in (ALICE, "joe@sender.test"):
+            traced = (await office.store.find_records(name, now - 60, now + 60))[0]
+            assert [record.stage for record in traced.records] == [Stage.ACCEPTED, Stage.JUDGED, Stage.DROPPED]
     assert not await office.mail(office.alice)
 
 
@@ -354,8 +366,10 @@ async def test_at_submission_a_milter_hears_the_completed_header_and_who_logged_
 
 
 async def test_a_milter_on_a_unix_socket_asks_for_its_own_macros(office: Office, tmp_path: Path) -> None:
-    symbols = b"\0\0\0\x02j {mail_addr}\0"
+    symbols = b"\0\0\0\x02j {mail_addr}\0" + b"\0\0\0\x05{nrcpts} {client_addr} {rcpt_host}\0"
     with Milter(quiet, path=tmp_path / "milter.sock", symbols=symbols) as milter:
         async with journey(office, milter) as one:
             await one.send(ALICE)
-    assert milter.connections[0].macros[b"M"] == {"{mail_addr}": "joe@sender.test"}
+    assert milter.connections[0].macros[b"M"] == {"j": "mail.example.test", "{mail_addr}": "joe@sender.test"}
+    told = {"{nrcpts}": "1", "{client_addr}": "192.0.2.7", "{rcpt_host}": "example.test"}
+    assert milter.connections[0].macros[b"E"] == told

@@ -617,4 +617,11 @@ class Session(Conversation):
 
 
 def _stranger(stream: Stream, session: str) -> Client:
-    return Client(stream.peer, stream.peer_port, tls=stream.tls, session=session, local_port=stream.local_port)
+    return Client(
+        stream.peer,
+        stream.peer_port,
+        tls=stream.tls,
+        session=session,
+        local_port=stream.local_port,
+        local_address=stream.local,
+    )
