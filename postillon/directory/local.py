@@ -15,7 +15,7 @@ from postillon.log import Log
 from postillon.model.account import Account, AccountState, Credential, ScramKeys
 from postillon.model.address import Address, AddressError
 from postillon.model.envelope import Client
-from postillon.model.errors import AuthenticationDelayed, AuthenticationFailed, NotFound, Refusal
+from postillon.model.errors import AccountClosed, AuthenticationDelayed, AuthenticationFailed, NotFound, Refusal
 from postillon.model.ids import AccountId
 from postillon.protocols.scram import DIGESTS
 from postillon.seams import Clock, Database, Found, TokenVerifier
@@ -222,9 +222,10 @@ class LocalDirectory(Administration):
             for login_name in [wanted] if wanted else login_names:
                 try:
                     return await self._admitted(await self._named(login_name), client)
-                except AuthenticationFailed as refusal:
-                    if refusal.status != AuthenticationFailed.status:
-                        raise  # there is such an account, and it is suspended
+                except AccountClosed:
+                    raise
+                except AuthenticationFailed:
+                    continue
             raise AuthenticationFailed(FAILED, detail="no account has an address of the certificate")
         except AuthenticationFailed as refusal:
             await self._count(refusal, wanted or next(iter(login_names), ""), client, started)
@@ -238,7 +239,7 @@ class LocalDirectory(Administration):
 
     async def _count(self, refusal: AuthenticationFailed, name: str, client: Client, started: float) -> None:
         """A failure that counts against the client. Who is suspended has proved himself: that one does not."""
-        if refusal.status == AuthenticationFailed.status:
+        if not isinstance(refusal, AccountClosed):
             await self._limiter.failed(client.address, name)
         await self._refuse(refusal, name, client, started)
 
@@ -257,8 +258,7 @@ class LocalDirectory(Administration):
 
     async def _admitted(self, account: Account, client: Client) -> Account:
         if account.state is not AccountState.ACTIVE:
-            # RFC 5248: 5.7.13, user account disabled. Only who knows the password hears it.
-            raise AuthenticationFailed("This account is suspended", status="5.7.13")
+            raise AccountClosed("This account is suspended")  # only who knows the password hears it
         await self._limiter.succeeded(client.address, account.name)
         return account
 

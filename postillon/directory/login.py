@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from postillon.model.account import Account
 from postillon.model.envelope import Client
-from postillon.model.errors import AuthenticationFailed, Refusal
+from postillon.model.errors import AuthenticationFailed, NotAuthorized, Refusal
 from postillon.protocols import sasl, scram
-from postillon.protocols.sasl import Claim, SaslError
+from postillon.protocols.sasl import Claim, OtherIdentity, SaslError
 from postillon.seams import Directory, TokenVerifier
 
 Ask = Callable[[bytes], Awaitable[bytes | None]]
@@ -75,6 +75,8 @@ async def login(
             return await directory.authenticate_certificate(addresses, identity, client)
         if name in sasl.SCRAM_MECHANISMS + sasl.PLUS_MECHANISMS:
             return await _scram(directory, name, initial, ask, client, binding)
+    except OtherIdentity as error:
+        raise NotAuthorized("Acting for somebody else is not possible") from error
     except SaslError as error:
         raise Refusal(f"Authentication exchange failed: {error}", status="5.5.2", code=501) from error
     raise Refusal("Authentication mechanism is not supported", status="5.5.4", code=504)

@@ -41,6 +41,12 @@ class Unavailable(Refusal):
     imap_code = "UNAVAILABLE"
 
 
+class Corrupted(Unavailable):
+    """What was stored is not there, or not what it was. Only we can do something."""
+
+    imap_code = "CORRUPTION"
+
+
 class DiskFull(Unavailable):
     status = "4.3.1"
 
@@ -122,6 +128,24 @@ class AuthenticationFailed(Refusal):
 
     status = "5.7.8"
     imap_code = "AUTHENTICATIONFAILED"
+
+    @property
+    def code(self) -> int:
+        return 535
+
+
+class AccountClosed(AuthenticationFailed):
+    """Who that is has been proved, and the administrator lets the account in no more (RFC 5248: user account disabled)."""
+
+    status = "5.7.13"
+    imap_code = "CONTACTADMIN"
+
+
+class NotAuthorized(Refusal):
+    """Somebody proved to be one user, and wants to act for another."""
+
+    status = "5.7.0"
+    imap_code = "AUTHORIZATIONFAILED"
 
     @property
     def code(self) -> int:

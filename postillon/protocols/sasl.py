@@ -37,6 +37,10 @@ class SaslError(Exception):
     """The other side broke the mechanism's rules. The text is fit for it to see."""
 
 
+class OtherIdentity(SaslError):
+    """Who logs in wants to act for somebody else (RFC 4422 §3.4.1)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A name and the password that shall prove it, as PLAIN and LOGIN carry them, prepared."""
@@ -115,7 +119,7 @@ def _text(octets: bytes, what: str, limit: int) -> str:
 def same_identity(authorise_as: str, name: str) -> None:
     """We know no proxies: the identity to act as is absent or the one that logs in. Raises SaslError."""
     if authorise_as and authorise_as.casefold() != name.casefold():
-        raise SaslError("acting for somebody else is not possible")
+        raise OtherIdentity("acting for somebody else is not possible")
 
 
 def parse_plain(message: bytes) -> Claim:

@@ -196,13 +196,6 @@ class Language(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparator(Request):
-    """RFC 5255 §4.7; empty: which is in force?"""
-
-    names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class GetJmapAccess(Request):
     """RFC 9698."""
 

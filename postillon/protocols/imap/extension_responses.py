@@ -142,12 +142,6 @@ def language(names: Iterable[str]) -> bytes:
     return b"* LANGUAGE (%b)\r\n" % b" ".join(string(name.encode("ascii")) for name in names)
 
 
-def comparator(active: str, others: Sequence[str] = ()) -> bytes:
-    """RFC 5255 §4.8."""
-    listed = b" (%b)" % b" ".join(string(name.encode("ascii")) for name in others) if others else b""
-    return b"* COMPARATOR %b%b\r\n" % (string(active.encode("ascii")), listed)
-
-
 def jmap_access(url: str) -> bytes:
     """RFC 9698 §3."""
     return b"* JMAPACCESS %b\r\n" % string(url.encode("ascii"))

@@ -159,11 +159,6 @@ def fetch(number: int, values: Iterable[bytes]) -> bytes:
     return b"* %d FETCH (%b)\r\n" % (number, b" ".join(values))
 
 
-def uid_fetch(uid: int, values: Iterable[bytes]) -> bytes:
-    """RFC 9586 §3.3: instead of FETCH when UIDONLY is enabled."""
-    return b"* %d UIDFETCH (%b)\r\n" % (uid, b" ".join(values))
-
-
 def list_line(
     attributes: Iterable[bytes],
     name: str,
@@ -182,11 +177,6 @@ def list_line(
         extended.append(b'"OLDNAME" (%b)' % mailbox(old_name, utf8))
     line = b'* %b (%b) "%b" %b' % (verb, b" ".join(attributes), separator, mailbox(name, utf8))
     return b"%b (%b)\r\n" % (line, b" ".join(extended)) if extended else line + CRLF
-
-
-def empty_name_line(separator: bytes = b"/") -> bytes:
-    """The answer to `LIST "" ""` (RFC 3501 §6.3.8)."""
-    return b'* LIST (\\Noselect) "%b" ""\r\n' % separator
 
 
 def status(name: str, values: Iterable[tuple[StatusAttribute, int | bytes | None]], utf8: bool = False) -> bytes:

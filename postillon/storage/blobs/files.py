@@ -7,7 +7,7 @@ import errno
 import os
 from collections.abc import Sequence
 
-from ...model.errors import DiskFull, Unavailable
+from ...model.errors import Corrupted, DiskFull, Unavailable
 from ...model.ids import BlobId
 
 AT_HAND = 256 << 10
@@ -51,13 +51,13 @@ class FileBlobs:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
-            raise Unavailable("The message's text is missing", detail=f"{path}: {error}") from error
+            raise Corrupted("The message's text is missing", detail=f"{path}: {error}") from error
         try:
             found = os.pread(fd, stop - start, start)
         finally:
             os.close(fd)
         if len(found) != stop - start:
-            raise Unavailable("The message's text is damaged", detail=f"{path}: {start} to {stop} gave {len(found)} octets")
+            raise Corrupted("The message's text is damaged", detail=f"{path}: {start} to {stop} gave {len(found)} octets")
         return found
 
     async def delete(self, blobs: Sequence[BlobId]) -> None:

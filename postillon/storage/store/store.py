@@ -19,7 +19,7 @@ from ...message.prepare import prepare
 from ...message.tlsrpt import PolicySessions, TlsReport
 from ...model.access import REMOVING, Rights
 from ...model.account import Principal
-from ...model.errors import DiskFull, InUse, NotFound, NotPermitted, Refusal, TooLarge, Unavailable
+from ...model.errors import Corrupted, DiskFull, InUse, NotFound, NotPermitted, Refusal, TooLarge, Unavailable
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
 from ...model.mail import OTHER_USERS, SEEN, Changes, Email, Mailbox, changeable
 from ...model.plan import Body, File, Plan, Prepared, Receipt
@@ -1179,7 +1179,7 @@ def _inline(tx: Tx, wanted: Sequence[tuple[Rope, int, int]]) -> list[list[bytes 
         if octets is not None:
             found[message][piece] = octets
         elif tx.one("SELECT 1 FROM blob WHERE blob_id = ? AND place <> 0", whole[0]) is None:
-            raise Unavailable("The message's text is missing", detail=f"blob {whole[0]}")
+            raise Corrupted("The message's text is missing", detail=f"blob {whole[0]}")
     return found
 
 

@@ -128,7 +128,6 @@ def test_notify_and_searches_over_mailboxes(line, value):
         ),
         (b"LANGUAGE", x.Language()),
         (b'LANGUAGE de-AT fr "*"', x.Language(("de-AT", "fr", "*"))),
-        (b"COMPARATOR i;unicode-casemap", x.Comparator(("i;unicode-casemap",))),
         (b"GETJMAPACCESS", x.GetJmapAccess()),
         (b"UIDBATCHES 2000", x.UidBatches(2000)),
         (b"UIDBATCHES 2000 10:20", x.UidBatches(2000, (10, 20))),

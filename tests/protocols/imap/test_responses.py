@@ -83,7 +83,6 @@ def test_server_data():
     assert responses.vanished(b"1:5", earlier=True) == b"* VANISHED (EARLIER) 1:5\r\n"
     assert responses.flags([b"\\Seen", b"$Junk"]) == b"* FLAGS (\\Seen $Junk)\r\n"
     assert responses.fetch(3, [b"FLAGS (\\Seen)", b"UID 7"]) == b"* 3 FETCH (FLAGS (\\Seen) UID 7)\r\n"
-    assert responses.uid_fetch(7, [b"FLAGS ()"]) == b"* 7 UIDFETCH (FLAGS ())\r\n"
 
 
 def test_mailbox_data():
@@ -91,7 +90,6 @@ def test_mailbox_data():
     assert responses.list_line([], "Entwürfe", utf8=True, verb=b"LSUB") == '* LSUB () "/" "Entwürfe"\r\n'.encode()
     assert responses.list_line([], "Foo", child_info=[b"SUBSCRIBED"]) == b'* LIST () "/" Foo ("CHILDINFO" ("SUBSCRIBED"))\r\n'
     assert responses.list_line([], "new", old_name="old") == b'* LIST () "/" new ("OLDNAME" (old))\r\n'
-    assert responses.empty_name_line() == b'* LIST (\\Noselect) "/" ""\r\n'
     assert (
         responses.status("x", [(S.MESSAGES, 231), (S.APPENDLIMIT, None), (S.MAILBOXID, b"(F1)")])
         == b"* STATUS x (MESSAGES 231 APPENDLIMIT NIL MAILBOXID (F1))\r\n"

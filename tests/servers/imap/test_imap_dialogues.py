@@ -12,6 +12,7 @@ A file reads like the examples of the RFCs:
     @ second                                       D logs in as alice, too
     @ other                                        D logs in as bob
     @ limit messages 3                             one command deals with no more (or: `limit saves`)
+    @ suspend bob                                  bob may log in no more
     @ later 3600                                   so many seconds pass
     C: a1 SELECT INBOX                             the client says (CRLF is added); D: the other client
     C> {5+}\\r\\nabc                                 the same with escapes and no CRLF of its own
@@ -84,6 +85,8 @@ class Player:
             case ["other"]:
                 self.clients["D"] = await self.house.client(login=False)
                 await self.clients["D"].ok(f'LOGIN bob@example.test "{PASSWORD}"')
+            case ["suspend", name]:
+                await self.house.directory.suspend(f"{name}@example.test")
             case ["later", seconds]:
                 self.house.clock.at += int(seconds)
             case ["limit", "messages", count]:

@@ -1,10 +1,10 @@
-"""Small extensions of one command each: LANGUAGE and COMPARATOR (RFC 5255), GETJMAPACCESS (RFC 9698), UIDBATCHES."""
+"""Small extensions of one command each: LANGUAGE (RFC 5255), GETJMAPACCESS (RFC 9698), UIDBATCHES."""
 
 from __future__ import annotations
 
 import re
 
-from ..extension_commands import Comparator, GetJmapAccess, Language, UidBatches
+from ..extension_commands import GetJmapAccess, Language, UidBatches
 from .reader import Bad, Reader
 
 _BATCHES = re.compile(rb"([1-9][0-9]{0,9}):([1-9][0-9]{0,9})")
@@ -12,10 +12,6 @@ _BATCHES = re.compile(rb"([1-9][0-9]{0,9}):([1-9][0-9]{0,9})")
 
 def language(reader: Reader) -> Language:
     return Language(_words(reader, "language"))
-
-
-def comparator(reader: Reader) -> Comparator:
-    return Comparator(_words(reader, "comparator"))
 
 
 def _words(reader: Reader, what: str) -> tuple[str, ...]:
@@ -43,7 +39,6 @@ _GETJMAPACCESS = GetJmapAccess()
 
 PARSERS = {
     b"LANGUAGE": language,
-    b"COMPARATOR": comparator,
     b"GETJMAPACCESS": lambda reader: _GETJMAPACCESS,
     b"UIDBATCHES": uidbatches,
 }
