@@ -186,7 +186,7 @@ def compose(spec: Spec, data: Opened) -> Office:
     outcomes = TlsOutcomes(data.clock)
     tls_reports = make_tls_reports(config, data, resolver, outcomes, signer)
     reports = make_reports(config, data, resolver, flow, signer, spec.slot, tls_reports)
-    transport = make_transport(config, data, resolver, outcomes)
+    transport = make_transport(config, data, resolver, outcomes, spec.workers)
     converter = Converter(data.store, signer, flow.max_size)
     queue = _queue(config, data, reporter, deliverer, transport, converter, spec.workers)
 
@@ -442,7 +442,9 @@ def _rules(config: Config, data: Opened, resolver: Resolver, verified: ssl.SSLCo
     )
 
 
-def make_transport(config: Config, data: Opened, resolver: Resolver, outcomes: TlsOutcomes | None = None) -> RelayTransport:
+def make_transport(
+    config: Config, data: Opened, resolver: Resolver, outcomes: TlsOutcomes | None = None, workers: int = 1
+) -> RelayTransport:
     development = config.development
     verified = client_context(verify=True, ca_file=development.trust or None if development else None)
     relayed = {name: NextHop(one.host, one.port, one.tls) for name, one in config.relay_domains.items() if one.host}
@@ -463,7 +465,7 @@ def make_transport(config: Config, data: Opened, resolver: Resolver, outcomes: T
         routes=lambda: routes,
         rules=_rules(config, data, resolver, verified, outcomes),
         outcomes=outcomes,
-        egress=make_egress(config.sending),
+        egress=make_egress(config.sending, workers),
     )
 
 

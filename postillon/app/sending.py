@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ..config import Config, Sending
+from ..config.settings import Origin as OriginSettings
 from ..flow.allowance import Allowance, AllowanceSettings
 from ..flow.bounce import LanguageOf
 from ..flow.notice import Notices
@@ -60,14 +61,11 @@ def password_in(path: str) -> str:
     return Path(path).read_text(encoding="utf-8").partition("\n")[0] if path else ""
 
 
-def make_egress(sending: Sending) -> Egress:
+def make_egress(sending: Sending, workers: int = 1) -> Egress:
     destinations = sending.destinations.items()
     return Egress(
         EgressSettings(
-            pools={
-                name: tuple(Member(Origin(one.address, one.name), one.share) for one in origins)
-                for name, origins in sending.pools.items()
-            },
+            pools={name: tuple(_member(one, workers) for one in origins) for name, origins in sending.pools.items()},
             proxies={
                 name: Proxy(one.host, one.port, one.login, password_in(one.password_file))
                 for name, one in sending.proxies.items()
@@ -78,3 +76,8 @@ def make_egress(sending: Sending) -> Egress:
             proxy_of={domain: one.proxy for domain, one in destinations if one.proxy},
         )
     )
+
+
+def _member(one: OriginSettings, workers: int) -> Member:
+    rate = one.per_minute / workers if one.per_minute else None
+    return Member(Origin(one.address, one.name), one.share, rate)

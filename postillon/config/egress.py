@@ -27,6 +27,8 @@ def senseless_egress(sending: Sending) -> Iterator[Found]:
             here = ("sending", "pools", name, str(number))
             if not _is_address(origin.address):
                 yield (*here, "address"), f"`{'.'.join(here)}.address`: {origin.address!r} is no IP address"
+            if origin.per_minute is not None and origin.per_minute < 1:
+                yield (*here, "per_minute"), f"`{'.'.join(here)}.per_minute`: at least 1 message a minute"
             if origin.share < 0:
                 yield (*here, "share"), f"`{'.'.join(here)}.share`: at least 0"
         if not any(origin.share > 0 for origin in origins):

@@ -137,6 +137,8 @@ class Origin:
     """Our name in EHLO there, which its PTR record should bear; empty: `hostname`."""
     share: int = 1
     """Its part of the pool's attempts; 0: none for now."""
+    per_minute: int | None = None
+    """Messages that leave from it at most, of all workers together; None: as many as there are."""
 
 
 @dataclass(frozen=True, slots=True)

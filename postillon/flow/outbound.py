@@ -73,6 +73,8 @@ class Settlement:
     """Where it goes from now on, if that is another place than before."""
     suppress: str = ""
     """There is no such address, in these words: the account that sent it had better not write to it for a time."""
+    is_untried: bool = False
+    """It was not its turn: the lease is given back, and nothing is counted, told or written down."""
     is_settled: bool = False
     """A local copy: filing it has settled the entry in the same transaction."""
 
@@ -240,7 +242,7 @@ class Outbound:
 
     def _is_late_now(self, found: Settlement, now: int) -> bool:
         entry = found.entry
-        is_waiting = found.next_try is not None and not entry.delay_reported
+        is_waiting = found.next_try is not None and not entry.delay_reported and not found.is_untried
         return is_waiting and wants_delay(entry) and is_late(entry.made_at, now, self._schedule_of(entry))
 
     def _schedule_of(self, entry: QueueEntry) -> RetrySchedule:
@@ -260,6 +262,8 @@ class Outbound:
         if outcome.kind is not OutcomeKind.DEFERRED:
             is_filed = entry.destination == LOCAL and outcome.kind is OutcomeKind.DELIVERED
             return Settlement(entry, outcome, None, is_settled=is_filed, suppress=_no_such_address(entry, outcome))
+        if outcome.later_s and now + outcome.later_s <= entry.expires:
+            return Settlement(entry, outcome, now + outcome.later_s, is_untried=True)
         schedule = self._schedule_of(entry)
         elsewhere = self.fallbacks.of(entry.destination)
         if elsewhere and entry.attempts + 1 >= self.fallbacks.after:

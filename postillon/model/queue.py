@@ -70,6 +70,8 @@ class Outcome:
     """How the connection was protected, in words for the operator; empty if there was none."""
     confirms: bool = field(default=False, compare=False)
     """Delivered to a hop that knows DSN: telling the sender of success is its duty now (RFC 3461 §5.2.2)."""
+    later_s: int = field(default=0, compare=False)
+    """Not 0: nothing was tried, it was not its turn. It is in so many seconds, which is no failed attempt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -375,6 +375,9 @@ class QueueWorker:
         if settlement.is_settled:
             return
         entry = self._held(settlement.entry)
+        if settlement.is_untried and settlement.next_try is not None:
+            await self._store.release(entry, settlement.next_try)
+            return
         loop = asyncio.get_running_loop()
         record = attempt(entry, outcome, settlement.next_try, self._clock.now())
         until = loop.time() + self._settings.settle_s
@@ -446,6 +449,8 @@ class QueueWorker:
 def _tell(entries: Group, outcomes: Sequence[Outcome], key: str, seconds: float) -> None:
     """A message's stage in the log: one line for each recipient and attempt."""
     for entry, outcome in zip(entries, outcomes, strict=True):
+        if outcome.later_s:
+            continue
         log.info(
             "attempt",
             message=f"{entry.blob:x}",

@@ -16,7 +16,7 @@ from postillon.model.queue import NextHop, OutcomeKind
 from postillon.net.socks import Proxy
 from postillon.relay.egress import Egress, EgressSettings, Member
 from postillon.relay.hop import Hop, Origin
-from postillon.relay.outcome import Undeliverable
+from postillon.relay.outcome import Undeliverable, is_trouble
 from postillon.relay.tls_policy import TlsMode
 
 from ..peers.processes import free_port, wait_for_port
@@ -72,6 +72,34 @@ def test_route_outweighs_destination_which_outweighs_the_rest() -> None:
     assert way("far.test") == (None, Proxy("192.0.2.5"))
     assert way("far.test", NextHop("192.0.2.1", proxy="direct")) == (ONE, None)
     assert way("bulk.test", NextHop("192.0.2.1", pool="main")) == (ONE, None)
+
+
+def test_an_address_that_has_sent_its_messages_is_passed_over_until_its_time_comes() -> None:
+    moment = [0.0]
+    pool = Egress(
+        EgressSettings(pools={"main": (Member(ONE, 1, 6), Member(TWO, 1, 12))}, pool="main"), monotonic=lambda: moment[0]
+    )
+
+    def way() -> str | int:
+        try:
+            origin = pool.ways(hops("192.0.2.1"), "there.test", None)[0].origin
+        except Undeliverable as refused:
+            outcome = refused.outcome
+            assert (outcome.kind, outcome.status) == (OutcomeKind.DEFERRED, "4.3.2") and not is_trouble(outcome)
+            return outcome.later_s
+        assert origin is not None
+        return origin.address[-1]
+
+    assert [way() for _ in range(6)] == ["2", "3", "3", 5, 9, 12]  # they come again one after the other
+    moment[0] = 5
+    assert [way(), way()] == ["3", 10]
+    moment[0] = 600
+    found = []
+    for _ in range(600):
+        moment[0] += 1
+        answer = way()
+        found.append(answer if isinstance(answer, str) else "")
+    assert 59 <= found.count("2") <= 62 and 119 <= found.count("3") <= 123
 
 
 async def test_connections_begin_at_their_addresses_with_their_names() -> None:

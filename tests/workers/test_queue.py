@@ -554,3 +554,22 @@ async def test_a_clock_that_jumps_over_the_end_of_a_lease_makes_no_second_attemp
         post.doors["slow.test"].set()
         await until(lambda: empty(office))
     assert post.delivered == Counter({"bob@slow.test": 1})
+
+
+async def test_what_had_to_wait_for_its_turn_was_no_attempt(office: Office):
+    not_yet = replace(DEFERRED, status="4.3.2", text="our turn comes", code=0, later_s=7)
+    post = Post(outcomes={"later.test": not_yet})
+    await enqueue(office, "bob@later.test")
+    async with working(office, post):
+        await until(lambda: post.attempts)
+        await until(lambda: _is_due(office, 7))
+    (view,) = await office.store.queue_views()
+    assert (view.attempts, view.last_answer) == (0, "")
+    post.outcomes.clear()
+    async with working(office, post):
+        office.clock.at += 7
+        await until(lambda: empty(office))
+
+
+async def _is_due(office: Office, ahead: int) -> bool:
+    return [view.due for view in await office.store.queue_views()] == [office.clock.now() + ahead]
