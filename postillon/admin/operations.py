@@ -35,6 +35,7 @@ from . import sending as sending
 from . import sharing as sharing
 from . import traces
 from . import why as why
+from .look import check_look
 from .tools import OPERATIONS, Tools, queue_number
 from .tools import operation as _operation
 
@@ -94,6 +95,7 @@ def _account(account: Account) -> dict[str, Any]:
 async def account_add(
     tools: Tools, address: str, password: str | None = None, imported_hash: str | None = None, quota: int | None = None
 ) -> dict[str, Any]:
+    await check_look(tools, address)
     return _account(await tools.directory.create_account(address, password, imported_hash=imported_hash, quota=quota))
 
 
@@ -152,6 +154,7 @@ async def _targets(tools: Tools, address: str) -> list[str] | None:
 async def alias_add(tools: Tools, address: str, targets: list[str]) -> None:
     before = await _targets(tools, address)
     if before is None:
+        await check_look(tools, address)
         await tools.directory.create_alias(address, targets)
     else:
         await tools.directory.set_targets(address, [*before, *targets])

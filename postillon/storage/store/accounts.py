@@ -14,7 +14,7 @@ import msgspec
 from ...model.account import Account, AccountState, Credential, ScramKeys
 from ...model.ids import AccountId
 from ...seams import Tx
-from .mailboxes import REAP_MAILBOX, REAP_VIEWER
+from .mailboxes import REAP_KNOWLEDGE, REAP_MAILBOX, REAP_VIEWER
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_keys = msgspec.msgpack.Decoder(tuple[bytes, int, bytes, bytes]).decode
@@ -207,6 +207,7 @@ def remove_account(tx: Tx, account_id: AccountId, now: int) -> None:
     The name may be given to a new account at once.
     """
     modseq = tx.modseq(account_id)
+    tx.run("DELETE FROM contact WHERE account_id = 0 AND address = (SELECT name FROM account WHERE account_id = ?)", account_id)
     tx.run("DELETE FROM address WHERE account_id = ?", account_id)
     tx.run("DELETE FROM credential WHERE account_id = ?", account_id)
     tx.run("DELETE FROM account_setting WHERE account_id = ?", account_id)
@@ -225,7 +226,8 @@ def remove_account(tx: Tx, account_id: AccountId, now: int) -> None:
     tx.run("DELETE FROM mailbox WHERE account_id = ?", account_id)
     tx.run("DELETE FROM acl WHERE account_id = ?", account_id)
     tx.run("DELETE FROM acl WHERE grantee_id = ?", account_id)
-    tx.run("INSERT INTO reap (at, kind, account_id, object) VALUES (?, ?, ?, 0)", now, REAP_VIEWER, account_id)
+    for kind in (REAP_VIEWER, REAP_KNOWLEDGE):
+        tx.run("INSERT INTO reap (at, kind, account_id, object) VALUES (?, ?, ?, 0)", now, kind, account_id)
     tx.run("DELETE FROM subscription WHERE account_id = ?", account_id)
 
 

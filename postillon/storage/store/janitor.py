@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ...model.ids import AccountId, BlobId, MailboxId
 from ...seams import Tx
+from ..knowledge.forget import forget_account
 from . import viewers
 from .emails import unplace
 from .filing import REF_EMAIL
-from .mailboxes import REAP_EMAIL, REAP_FILE, REAP_MAILBOX, REAP_VIEWER
+from .mailboxes import REAP_EMAIL, REAP_FILE, REAP_KNOWLEDGE, REAP_MAILBOX, REAP_VIEWER
 from .queue import unrefer
 
 
@@ -22,6 +23,8 @@ def reap(tx: Tx, before: int, now: int, limit: int = 500) -> tuple[int, list[Blo
         if kind == REAP_MAILBOX and not _mailbox_step(tx, AccountId(account), MailboxId(item), now):
             continue
         if kind == REAP_VIEWER and not viewers.forget_viewer(tx, AccountId(account)):
+            continue
+        if kind == REAP_KNOWLEDGE and not forget_account(tx, AccountId(account)):
             continue
         if kind == REAP_EMAIL:
             if _email(tx, AccountId(account), item, now):
