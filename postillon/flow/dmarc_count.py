@@ -22,8 +22,11 @@ from ..storage.store.tallies import Kind, Tally
 from .judgement import Judgement
 
 DAY = 86_400
-KEPT = 5000
-"""Different rows that wait to be written at a time; more are not counted."""
+MAX_ROWS = 10_000
+"""Different rows of one domain in a day, on each worker; more are not counted, since whoever forges may vary each message."""
+MAX_DAY = 100_000
+"""The same for all domains."""
+MAX_DOMAINS = 10_000
 _REPORT = re.compile(rb"^subject:[ \t]*(?:\r\n[ \t]+)?report domain:", re.IGNORECASE | re.MULTILINE)
 log = Log("dmarc")
 
@@ -54,6 +57,11 @@ class DmarcCounter:
         self._side = side
         self._clock = clock
         self._counted: dict[tuple[int, str, bytes], int] = {}
+        self._day = 0
+        self._rows: set[int] = set()
+        """Hashes of the day's rows."""
+        self._domains: dict[str, int] = {}
+        """How many of them each domain has."""
 
     def note(self, incoming: Incoming, judged: Judgement, header: bytes) -> None:
         """Count the message once for each author's domain that wants reports; *header* is its header section."""
@@ -66,8 +74,22 @@ class DmarcCounter:
                 continue
             facts = _encode(_seen(incoming, verdict, one, one.record, judged.why))
             key = (incoming.at // DAY, one.record.domain, facts)
-            if key in self._counted or len(self._counted) < KEPT:
+            if self._has_room(key):
                 self._counted[key] = self._counted.get(key, 0) + 1
+
+    def _has_room(self, key: tuple[int, str, bytes]) -> bool:
+        day, domain, _ = key
+        if day != self._day:
+            self._day, self._rows, self._domains = day, set(), {}
+        mark = hash(key)
+        if mark in self._rows:
+            return True
+        rows = self._domains.get(domain, 0)
+        if rows >= MAX_ROWS or len(self._rows) >= MAX_DAY or (not rows and len(self._domains) >= MAX_DOMAINS):
+            return False
+        self._rows.add(mark)
+        self._domains[domain] = rows + 1
+        return True
 
     async def flush(self) -> None:
         """Write down what was counted. Raises Refusal."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -28,6 +29,12 @@ NAMES = 50
 """Senders of one report whose address is asked for its name."""
 NAMES_S = 10.0
 MAX_TALLIES = 50_000
+MAX_SENDERS = 500
+"""Of one report; the others are counted together."""
+OTHERS = "(others)"
+_DOMAIN = re.compile(rb"<(?:\w{1,20}:)?domain>\s{0,20}([^<\s]{1,255})")
+HEAD = 16 * 1024
+"""Octets in which a report says what domain it is about."""
 ENOUGH_DAYS = 14
 ENOUGH = 0.98
 """So much of the mail that somebody answers for must be aligned before a stricter policy is safe."""
@@ -66,6 +73,9 @@ class DmarcHeard:
         octets = part.octets.removeprefix(b"\xef\xbb\xbf").lstrip()
         if not octets.startswith(b"<") or b"<feedback" not in octets[:4096]:
             return False
+        about = _DOMAIN.search(octets[:HEAD])
+        if about is None or not await self._is_known(about[1].decode("ascii", "replace").lower().rstrip(".")):
+            raise BadAggregate("it is about no domain of ours")  # known before the rest is looked at, which may be much
         feedback = await asyncio.to_thread(read, octets)
         await self.count(feedback, reporter or feedback.organization)
         return True
@@ -82,7 +92,8 @@ class DmarcHeard:
             return False
         names = await self._names(feedback.rows)
         day = (feedback.begin or feedback.end) // DAY
-        counted = [_tally(day, domain, row, names, feedback.published.p, reporter) for row in feedback.rows if row.count > 0]
+        rows = [_heard(row, names, feedback.published.p, reporter) for row in feedback.rows if row.count > 0]
+        counted = [Tally(day, domain, facts, count) for facts, count in _fewest(rows)]
 
         def work(tx: Tx) -> None:
             limits.mark(tx, key, now, now + REMEMBER_S)
@@ -144,7 +155,7 @@ def _authenticated(row: Row) -> str:
     return next((canonical(domain) or "" for domain in [*other, *passed]), "")
 
 
-def _tally(day: int, domain: str, row: Row, names: dict[str, str], policy: str, reporter: str) -> Tally:
+def _heard(row: Row, names: dict[str, str], policy: str, reporter: str) -> tuple[Heard, int]:
     behind = _authenticated(row)
     name = behind or names.get(row.source, "")
     facts = Heard(
@@ -156,7 +167,21 @@ def _tally(day: int, domain: str, row: Row, names: dict[str, str], policy: str, 
         policy=policy[:20],
         reporter=reporter[:100],
     )
-    return Tally(day, domain, _encode(facts), min(row.count, 1 << 40))
+    return facts, min(row.count, 1 << 40)
+
+
+def _fewest(rows: Iterable[tuple[Heard, int]]) -> list[tuple[bytes, int]]:
+    """Equal facts once; of too many senders the smallest together."""
+    counted: dict[Heard, int] = {}
+    for facts, count in rows:
+        counted[facts] = counted.get(facts, 0) + count
+    kept = sorted(counted.items(), key=lambda one: -one[1])
+    found = kept[:MAX_SENDERS]
+    rest: dict[Heard, int] = {}
+    for facts, count in kept[MAX_SENDERS:]:
+        others = msgspec.structs.replace(facts, sender=OTHERS)
+        rest[others] = rest.get(others, 0) + count
+    return [(_encode(facts), count) for facts, count in (*found, *rest.items())]
 
 
 def _network(source: str) -> str:

@@ -327,3 +327,37 @@ class Plain:
 
     async def peek(self, work: Any) -> Any:
         return await self.inner.peek(work)
+
+
+async def test_rows_of_a_domain_are_bounded_and_what_is_known_still_counts(
+    side: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postillon.flow.dmarc_count.MAX_ROWS", 3)
+    clock, post = FixedClock(), Postbox()
+    counter = DmarcCounter(side, clock)
+    for number in (1, 2, 3, 4, 5, 1, 1):
+        counter.note(incoming(clock, f"192.0.2.{number}"), judged(), HEADER)
+        await counter.flush()
+    clock.at += DAY
+    await sender(side, clock, DNS, post).send_due()
+    rows = read(report_parts(post.sent[0][0])[0].octets).rows
+    assert {row.source: row.count for row in rows} == {"192.0.2.1": 3, "192.0.2.2": 1, "192.0.2.3": 1}
+    counter.note(incoming(clock, "192.0.2.9"), judged(), HEADER)
+    assert len(counter._counted) == 1
+
+
+async def test_senders_of_a_report_are_bounded(side: Database) -> None:
+    clock = FixedClock()
+    inbox = heard(side, clock)
+    rows = [row(number + 1, domain=f"d{number}.example", aligned=False) for number in range(700)]
+    await inbox.count(feedback(clock, 1, *rows), "big.example")
+    (found,) = await inbox.summary(30)
+    assert len(found.senders) == 501 and found.messages == 700 * 701 // 2
+    assert found.senders["(others)"].messages == 200 * 201 // 2
+
+
+async def test_a_report_about_another_domain_is_not_even_parsed(side: Database) -> None:
+    inbox = heard(side, FixedClock())
+    octets = b"<feedback><policy_published><domain>elsewhere.example</domain></policy_published><broken"
+    with pytest.raises(BadAggregate, match="no domain of ours"):
+        await inbox.take(ReportPart("text/xml", "r.xml", octets), "big.example")
