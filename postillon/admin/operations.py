@@ -22,6 +22,7 @@ from ..relay.smarthost import via
 from ..seams import QUEUE_TOPIC
 from ..storage.db.check import quick_check
 from ..storage.store import Chosen
+from ..storage.store.quarantine import Quarantine
 from . import dkim as dkim
 from . import dns as dns
 from . import dry_run as dry_run
@@ -405,6 +406,7 @@ async def status(tools: Tools) -> dict[str, Any]:
         "accounts": len(accounts),
         "mail_octets": sum(account.used for account in accounts),
         "queued": await tools.store.queue_size(),
+        "in_quarantine": (await Quarantine(tools.store).total())[0],
         "next_attempt_s": None if due is None else max(0, due - now),
         "disk_free_octets": place.f_bavail * place.f_frsize,
         "connections": [f"{service} {count}" for service, count in connections.items() if count],

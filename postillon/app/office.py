@@ -147,6 +147,7 @@ def compose(spec: Spec, data: Opened) -> Office:
         longest_hold_s=config.sending.longest_hold,
         no_soliciting=frozenset(keyword.lower() for keyword in config.protection.no_soliciting),
         quarantine_s=config.content.quarantine_days * 86400,
+        quarantine_room=config.content.quarantine_size,
     )
     keys = DkimKeys(data.layout.dkim)
     signer = Signer(keys.signing)

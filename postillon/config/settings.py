@@ -418,6 +418,8 @@ class Content:
     """Where it is looked for: `mx`, `submission`."""
     quarantine_days: int = 30
     """How long mail is kept in the quarantine."""
+    quarantine_size: Size = Size(2 << 30)
+    """For all of it; what would not fit is put off."""
     domains: dict[str, ContentRules] = field(default_factory=dict)
     """By the recipient's domain."""
 

@@ -40,6 +40,8 @@ class FlowSettings:
     """Octets of a message."""
     quarantine_s: int = 30 * 86400
     """How long mail is kept in the quarantine."""
+    quarantine_room: int = 2 << 30
+    """Octets for all of it."""
     queue_lifetime_s: int = 5 * 86400
     """When a queued message is given up (RFC 5321 §4.5.4.1)."""
     copies_at_once: int = 50
@@ -146,7 +148,8 @@ class Deliverer:
         until = self._clock.now() + self._settings.quarantine_s
         size = copies.filed.size
         return tuple(
-            Hold(int(self._store.new_ids(1)[0]), account, item, size, until, tuple(facts.items())) for account, item in found
+            Hold(int(self._store.new_ids(1)[0]), account, item, size, until, self._settings.quarantine_room, tuple(facts.items()))
+            for account, item in found
         )
 
     async def _with_copies(self, orders: Orders, accepted: Sequence[Accepted], fates: Fates) -> tuple[Sequence[Accepted], Fates]:

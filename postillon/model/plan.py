@@ -83,6 +83,8 @@ class Hold:
     """What a release queues; its times and its id count no more then."""
     size: int
     until: int
+    room: int = 1 << 62
+    """Octets for all that is held; beyond them the plan is refused."""
     facts: tuple[tuple[str, str], ...] = ()
     """What an administrator is shown: `reason`, `subject`, `author`."""
 

@@ -8,7 +8,7 @@ import pytest
 
 from postillon.model.address import Address
 from postillon.model.envelope import Envelope, Recipient
-from postillon.model.errors import NotFound
+from postillon.model.errors import DiskFull, NotFound
 from postillon.model.ids import QueueId
 from postillon.model.plan import Enqueue, Hold, Plan
 from postillon.model.record import Record, Stage
@@ -21,7 +21,7 @@ from .conftest import Office
 DAY = 86400
 
 
-async def held(office: Office, *recipients: str, size: int = 100) -> list[int]:
+async def held(office: Office, *recipients: str, size: int = 100, room: int = 10**6) -> list[int]:
     """One message, an entry for each of *recipients*."""
     spool = office.store.spool(10**6)
     spool.write(b"Subject: x\r\n\r\n" + b"x" * size)
@@ -34,6 +34,7 @@ async def held(office: Office, *recipients: str, size: int = 100) -> list[int]:
             item=Enqueue(QueueId(1), Envelope(sender, (Recipient(Address.parse(name)),)), ("local",), b"", None, 0, 0),
             size=size + 14,
             until=now + 30 * DAY,
+            room=room,
             facts=(("reason", "it smells"), ("subject", "x")),
         )
         for name in recipients
@@ -100,6 +101,19 @@ async def test_what_was_held_long_enough_goes_by_itself(office: Office):
     assert [one.hold_id for one in await keeper.list()] == kept and await blobs(office) == 1
 
 
+async def test_there_is_room_for_so_much_and_no_more(office: Office):
+    kept = await held(office, "alice@example.test", "bob@example.test", room=300)
+    keeper = Quarantine(office.store)
+    assert await keeper.total() == (2, 228)
+    with pytest.raises(DiskFull):
+        await held(office, "alice@example.test", room=300)
+    assert await keeper.total() == (2, 228) and await blobs(office) == 1
+    await keeper.release(kept[0], office.clock.now())
+    await held(office, "alice@example.test", room=300)
+    await keeper.delete(kept[1], office.clock.now())
+    assert await keeper.total() == (1, 114)
+
+
 async def test_it_is_told_in_the_records(office: Office):
     await held(office, "alice@example.test")
     now = int(time.time())  # ids are of the real time
@@ -123,11 +137,16 @@ async def test_every_statement_uses_an_index(office: Office):
             noted.append(sql)
             return self._tx.all(sql, *values)
 
+        def run(self, sql: str, *values: object) -> int:
+            noted.append(sql)
+            return self._tx.run(sql, *values)
+
     def work(tx: Tx) -> None:
         noting: Tx = Noting(tx)  # type: ignore[assignment]
         quarantine.listed(noting, 0, 10)
         quarantine.prune(noting, 0)
         quarantine.remove(noting, 1, 0)
+        quarantine.total(noting)
         with pytest.raises(NotFound):
             quarantine.one(noting, 1)
         if tx.dialect == "sqlite":
@@ -136,4 +155,4 @@ async def test_every_statement_uses_an_index(office: Office):
                 assert "SCAN" not in steps, sql
 
     await office.database.write(work)
-    assert len(noted) == 4
+    assert len(noted) == 5

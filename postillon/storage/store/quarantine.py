@@ -12,7 +12,7 @@ import msgspec
 
 from ...message.octets import Octets
 from ...model.envelope import Envelope
-from ...model.errors import NotFound
+from ...model.errors import DiskFull, NotFound
 from ...model.ids import AccountId, BlobId, QueueId
 from ...model.plan import Enqueue, Hold
 from ...seams import Row, Tx
@@ -50,7 +50,13 @@ class Held:
 
 
 def hold(tx: Tx, item: Hold, blob: BlobId, blob_size: int, now: int) -> None:
-    """The row of *item*; the blob's row must be there."""
+    """The row of *item*; the blob's row must be there. Raises DiskFull beyond the room for all that is held."""
+    values = item.size, item.size, item.room
+    sql = "UPDATE quarantine_total SET size = size + ?, entries = entries + 1 WHERE total_id = 1 AND size + ? <= ?"
+    if not tx.run(sql, *values):
+        raise DiskFull(
+            "Messages like this one are held back here, and there is no room for more; try again later", detail="quarantine"
+        )
     queued = item.item
     recipients = [
         (encode_recipient(recipient), destination)
@@ -107,11 +113,18 @@ def one(tx: Tx, hold_id: int) -> Held:
     return _held(row)
 
 
+def total(tx: Tx) -> tuple[int, int]:
+    """How many entries there are, and their octets."""
+    row = tx.one("SELECT entries, size FROM quarantine_total WHERE total_id = 1")
+    return (row[0], row[1]) if row else (0, 0)
+
+
 def remove(tx: Tx, hold_id: int, now: int) -> int:
     """How many entries went: 0 or 1."""
-    row = tx.one("DELETE FROM quarantine WHERE hold_id = ? RETURNING blob_id", hold_id)
+    row = tx.one("DELETE FROM quarantine WHERE hold_id = ? RETURNING blob_id, size", hold_id)
     if row is None:
         return 0
+    tx.run("UPDATE quarantine_total SET size = size - ?, entries = entries - 1 WHERE total_id = 1", row[1])
     unrefer(tx, row[0], REF_QUARANTINE, hold_id, now)
     return 1
 
@@ -145,6 +158,10 @@ class Quarantine:
     async def find(self, hold_id: int) -> Held:
         """Raises NotFound."""
         return await self._store.database.read(lambda tx: one(tx, hold_id))
+
+    async def total(self) -> tuple[int, int]:
+        """How many entries there are, and their octets."""
+        return await self._store.database.peek(total)
 
     async def octets(self, held: Held) -> Rope:
         from .store import Rope
