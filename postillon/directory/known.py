@@ -18,6 +18,8 @@ KEPT = 20_000
 """Marks that a worker remembers at a time."""
 PEND_S = 2 * DAY
 """How long a first visit is remembered: who does not come back within that begins anew."""
+VISITS = 500
+"""First visits of one network that are remembered in a day, on each worker, before one of them has come back."""
 log = Log("known")
 
 
@@ -37,6 +39,8 @@ class Known:
         self._side = side
         self._clock = clock
         self._remember_s = remember_s
+        self._visits: dict[str, tuple[int, int]] = {}
+        """Network → (day, first visits on it)."""
         self._fresh: dict[bytes, int] = {}
         """Key → until when it needs no look into the database."""
 
@@ -75,9 +79,20 @@ class Known:
         key = key_of(b"t", f"{network} {_steady(sender)} {recipient}")
         first = (await self._side.peek(lambda tx: limits.counts(tx, [key]))).get((key, 0))
         if first is None or first + PEND_S <= now:
-            await self._side.write(lambda tx: limits.mark(tx, key, now, now + PEND_S))
+            if self._may_begin(network, now):
+                await self._side.write(lambda tx: limits.mark(tx, key, now, now + PEND_S))
             return wait_s
         return max(first + wait_s - now, 0)
+
+    def _may_begin(self, network: str, now: int) -> bool:
+        """Whoever tries senders by the thousand without ever coming back does not fill the database."""
+        day, visits = self._visits.get(network, (0, 0))
+        if day != now // DAY:
+            if len(self._visits) >= KEPT:
+                self._visits.clear()
+            visits = 0
+        self._visits[network] = (now // DAY, visits + 1)
+        return visits < VISITS
 
     async def _mark(self, key: bytes, now: int) -> None:
         await self._side.write(lambda tx: limits.mark(tx, key, now, now + self._remember_s))

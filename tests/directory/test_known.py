@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from postillon.directory.known import Known, Trial
+from postillon.directory.known import VISITS, Known, Trial
 
 from .conftest import Town
 from .test_plans import Noting, explain
@@ -65,6 +65,16 @@ async def test_senders_with_numbers_of_the_message_are_the_same_sender(town: Tow
     assert await wait(known, sender="bounce-123-bob=example.test@list.example") == 60
     town.clock.at += 60
     assert await wait(known, sender="bounce-456-bob=example.test@list.example") == 0
+
+
+async def test_a_network_that_never_comes_back_does_not_fill_the_database(town: Town) -> None:
+    known = Known(town.side, town.clock)
+    for number in range(VISITS + 20):
+        assert await known.wait_of("192.0.2.7", f"{'x' * number}@x.example", "bob@example.test", WAIT) == WAIT
+    rows = await town.side.read(lambda tx: tx.one("SELECT count(*) FROM limit_count"))
+    assert rows is not None and rows[0] == VISITS
+    town.clock.at += WAIT
+    assert await known.wait_of("192.0.2.7", "@x.example", "bob@example.test", WAIT) == 0
 
 
 async def test_every_statement_about_the_known_goes_by_an_index(town: Town) -> None:
