@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import click
 
 from ..admin.client import NoAccess, NoServer, ask, ask_or_do
+from ..app.services import silent_services
 from ..config import SERVICES, Config, ConfigError, load
 from ..model.errors import Refusal
 from ..supervisor.privileges import PrivilegeError, identity
@@ -23,7 +25,8 @@ from .commands import DEFAULT_CONFIG
 @click.option("--no-database", is_flag=True, help="Do not read the whole database.")
 @click.option("--no-dns", is_flag=True, help="Do not look at the records of our domains.")
 def check(config: str, no_database: bool, no_dns: bool) -> None:
-    """Say what is wrong with the configuration (by line), the data, the ports, the certificate and our domains' DNS records.
+    """Say what is wrong with the configuration (by line), the data, the ports, the certificate, filters that do not
+    answer, and our domains' DNS records.
 
     Ends with 1 if anything is. Where DNS cannot be reached its records are not looked at.
     """
@@ -37,6 +40,7 @@ def check(config: str, no_database: bool, no_dns: bool) -> None:
     if not running:
         found += _ports(loaded)
     found += _certificate(loaded)
+    found += asyncio.run(silent_services(loaded))
     if not no_database and not found:
         found += _database(loaded)
     notes: list[str] = []
