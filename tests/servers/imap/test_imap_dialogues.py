@@ -12,6 +12,7 @@ A file reads like the examples of the RFCs:
     @ second                                       D logs in as alice, too
     @ other                                        D logs in as bob
     @ limit messages 3                             one command deals with no more (or: `limit saves`)
+    @ provider                                     tokens of a provider are a login: {{good}} and {{late}}, {{old}} for XOAUTH2
     @ suspend bob                                  bob may log in no more
     @ later 3600                                   so many seconds pass
     C: a1 SELECT INBOX                             the client says (CRLF is added); D: the other client
@@ -27,13 +28,18 @@ Responses between are read over only where an S* or S! stands before the next S:
 
 from __future__ import annotations
 
+import base64
 import re
+import ssl
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from postillon.directory.oauth import OAuthSettings, OAuthTokens
 from postillon.model.mail import SYSTEM_FLAGS
+from tests.peers.provider import Provider, oauthbearer, xoauth2
 
 from .house import PASSWORD, Client, House
 from .letters import MESSAGES
@@ -68,8 +74,9 @@ class Expected:
 
 
 class Player:
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, stack: ExitStack) -> None:
         self.house = house
+        self.stack = stack
         self.clients: dict[str, Client] = {}
         self.expected = {"S": Expected(), "T": Expected()}
         self.kept: dict[str, str] = {}
@@ -85,6 +92,8 @@ class Player:
             case ["other"]:
                 self.clients["D"] = await self.house.client(login=False)
                 await self.clients["D"].ok(f'LOGIN bob@example.test "{PASSWORD}"')
+            case ["provider"]:
+                self.provide_tokens()
             case ["suspend", name]:
                 await self.house.directory.suspend(f"{name}@example.test")
             case ["later", seconds]:
@@ -108,6 +117,19 @@ class Player:
                 await self.house.put(MESSAGES[name], flags=bits, keywords=keywords)
             case _:
                 raise AssertionError(f"unknown directive {words}")
+
+    def provide_tokens(self) -> None:
+        provider = self.stack.enter_context(Provider())
+        settings = OAuthSettings(provider.issuer, "postillon", scope="imap")
+        directory = self.house.directory
+        directory._tokens = OAuthTokens(settings=settings, clock=self.house.clock, context=ssl.create_default_context())
+        name = self.house.alice.name
+        tokens = {
+            "good": oauthbearer(name, provider.token(email=name)),
+            "late": oauthbearer(name, provider.token(exp=1, email=name)),
+        }
+        tokens["old"] = xoauth2(name, provider.token("ES256", email=name))
+        self.kept |= {word: base64.b64encode(message).decode() for word, message in tokens.items()}
 
     async def line(self, line: str) -> None:
         kind, text = line[:2], line[3:]
@@ -153,14 +175,15 @@ class Player:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 async def test_dialogue(path: Path, house: House) -> None:
-    player = Player(house)
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        try:
-            await player.line(line)
-        except (AssertionError, TimeoutError) as error:
-            raise AssertionError(f"{path.name}:{number}: {line}\n{error}") from error
+    with ExitStack() as stack:
+        player = Player(house, stack)
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            try:
+                await player.line(line)
+            except (AssertionError, TimeoutError) as error:
+                raise AssertionError(f"{path.name}:{number}: {line}\n{error}") from error
 
 
 def test_there_are_dialogues() -> None:

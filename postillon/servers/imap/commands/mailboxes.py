@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ....model.access import Rights
-from ....model.errors import NotFound
+from ....model.errors import LimitReached, NotFound
 from ....model.mail import ROLES, Mailbox
 from ....protocols.imap.commands import Create, Delete, Rename, Subscribe, Unsubscribe
 from ....protocols.imap.events import Command
@@ -50,7 +50,10 @@ async def create(session: Session, command: Command, request: Create) -> bytes |
     path = path_of(request.mailbox.removesuffix("/"))
     if roles and await _has_role(session, roles[0]):
         raise No("Another mailbox has that use", b"USEATTR")
-    mailbox = await session.store.create_mailbox(session.principal, session.owner.id, path, roles[0] if roles else "")
+    try:
+        mailbox = await session.store.create_mailbox(session.principal, session.owner.id, path, roles[0] if roles else "")
+    except LimitReached as error:
+        raise No(error.text, b"OVERQUOTA") from error  # RFC 9208 §4.3: the MAILBOX resource
     return b"[MAILBOXID (%b)] Mailbox created" % mailbox_id(mailbox.id)  # RFC 8474 §4.1
 
 

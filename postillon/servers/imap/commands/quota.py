@@ -1,5 +1,5 @@
-"""GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208). An account has one quota root for its octets: one's own is named by
-the empty string, another's by the prefix of his mailboxes.
+"""GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208). An account has one quota root, for its octets and its mailboxes: one's own is
+named by the empty string, another's by the prefix of his mailboxes.
 
 Quotas are the administrator's, so QUOTASET is not advertised.
 """
@@ -14,6 +14,7 @@ from ....model.mail import OTHER_USERS
 from ....protocols.imap.events import Command
 from ....protocols.imap.extension_commands import GetQuota, GetQuotaRoot, SetQuota
 from ....protocols.imap.extension_responses import quota, quota_root
+from ....storage.store.mailboxes import MAX_MAILBOXES
 from ..answers import No
 from .mailboxes import find
 
@@ -56,4 +57,8 @@ async def _owner_of(session: Session, root: str) -> AccountId:
 
 async def _tell(session: Session, root: str, owner: AccountId) -> None:
     account = await session.server.directory.account(owner)
-    session.dialogue.write(quota(root, [("STORAGE", -(-account.used // UNIT), account.quota // UNIT)]))
+    resources = [("STORAGE", -(-account.used // UNIT), account.quota // UNIT)]
+    if owner == session.owner.id:
+        boxes = await session.store.mailboxes(session.principal, owner)
+        resources.append(("MAILBOX", len(boxes), MAX_MAILBOXES))  # RFC 9208 §5.4
+    session.dialogue.write(quota(root, resources))
