@@ -119,10 +119,13 @@ class Deliverer:
             fates = replace(fates, accounts=dict.fromkeys(fates.accounts, Fate.QUEUE))
         filing = [(account, fate) for account, fate in fates.accounts.items() if fate in _ROLES]
         later = [account for account, fate in fates.accounts.items() if fate is Fate.QUEUE]
-        later += [account for account, _ in filing[self._settings.copies_at_once :]]
+        # The queue files in the inbox, so what is junk is filed now, however many copies there are.
+        filing.sort(key=lambda each: each[1] is Fate.FILE)
+        at_once = max(self._settings.copies_at_once, sum(fate is not Fate.FILE for _, fate in filing))
+        later += [account for account, _ in filing[at_once:]]
         files = [
             File(account, copies.of(account).encode(), copies.of(account).size, role=_ROLES[fate])
-            for account, fate in filing[: self._settings.copies_at_once]
+            for account, fate in filing[:at_once]
         ]
         queued = await self._remote(envelope, accepted, fates, copies, sender_account, orders)
         wanted = {account: _wishes(one) for one in reversed(accepted) for account in one.accounts} if later else {}
@@ -241,7 +244,8 @@ class Deliverer:
         recipients = tuple(
             _handed_on(recipient, Address.parse(name)) for name, recipient in zip(names, wanted.values(), strict=True)
         )
-        return self._enqueue(envelope, recipients, (LOCAL,) * len(recipients), copies.filed, sender, why)
+        octets = copies.of(next(iter(wanted))) if len(wanted) == 1 else copies.filed
+        return self._enqueue(envelope, recipients, (LOCAL,) * len(recipients), octets, sender, why)
 
     def _enqueue(
         self,

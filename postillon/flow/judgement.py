@@ -33,8 +33,6 @@ log = Log("judge")
 Choices = Callable[[Examined], Awaitable[Mapping[AccountId, Choice]]]
 """What the recipients of a message have chosen, those who have."""
 
-FEW = 20
-"""Accounts up to which each copy is surely filed with fields of its own; the copies of many go by the queue."""
 _STRICTNESS = (Wish.FILE, Wish.JUNK, Wish.QUARANTINE, Wish.REFUSE_SPAM)
 
 
@@ -225,10 +223,8 @@ class Judge:
             results_field=known.field if known else b"",
             header=header,
             filed_header=_filed_header(content, header),
-            # Where everybody has fields of his own, nobody gets the common ones.
-            spam_fields=_fields(findings, common, votes[None])
-            if len(fields) < len(examined.accounts) or len(fields) > FEW
-            else b"",
+            # A single account that has fields of its own leaves nobody to get the common ones.
+            spam_fields=b"" if fields and len(examined.accounts) == 1 else _fields(findings, common, votes[None]),
             personal_fields=fields,
             verdict=known.verdict if known else None,
             findings=findings,

@@ -221,3 +221,13 @@ async def test_by_lmtp_each_recipient_has_its_own_answer(office: Office):
     hard = judged(office, scored(20))
     with pytest.raises(Refusal):
         await hard.receiver.each(incoming)
+
+
+async def test_junk_is_junk_for_everybody_however_many_there_are(office: Office):
+    names = [f"user{n}@example.test" for n in range(60)]
+    accounts = [await office.directory.create_account(name, "secret") for name in names]
+    wanted = accounts[59].id
+    mine = Says(Opinion(personal=((wanted, (finding("lists.own.allowed", -100, entry="x"),)),)), "lists")
+    await arrive(judged(office, scored(7), mine), names)
+    assert [len(await office.mail(one.id, ("Junk",))) for one in accounts] == [1] * 59 + [0]
+    assert len(await office.mail(wanted)) + len(await office.queued()) == 1
