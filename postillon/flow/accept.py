@@ -14,7 +14,7 @@ from dataclasses import replace
 from ..message import trace
 from ..message.header import first
 from ..message.incoming import Incoming
-from ..message.prepare import prepare
+from ..message.prepare import prepare, prepare_under
 from ..model.envelope import Envelope
 from ..model.errors import Refusal
 from ..model.plan import Body, Prepared
@@ -43,12 +43,9 @@ async def prepared(body: Body, head: bytes | None = None, cut: int = 0) -> Prepa
 def _prepare(body: Body, head: bytes | None, cut: int) -> Prepared:
     if body.data is not None:
         return prepare(body.data) if head is None else prepare(head + body.data[cut:], body.size)
-    with open(body.path, "rb") as file:
-        if head is None:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                return prepare(mapped)
-        file.seek(cut)
-        return prepare(head + file.read(), body.size)
+    # Mapped, not read: many large messages may come at once.
+    with open(body.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return prepare(mapped) if head is None else prepare_under(head, mapped, cut)
 
 
 def header_octets(body: Body) -> bytes:

@@ -15,7 +15,7 @@ from .date import parse_date
 from .encoded_words import decode
 from .header import Buffer, header_end, unfold
 from .imap_text import bodystructure, envelope_of
-from .part import encode_structure, shifted
+from .part import Part, encode_structure, shifted
 from .structure import scan_with
 
 MAX_REFERENCES = 100
@@ -41,10 +41,21 @@ def prepare(data: Buffer, blob_size: int | None = None) -> Prepared:
     body_start = header_end(data, 0, len(data))
     fields = headers.values(bytes(data[: min(body_start, headers.MAX_HEADER)]))
     part = scan_with(data, body_start, fields)
+    return _prepared(fields, part if blob_size is None else shifted(part, blob_size - len(data)))
+
+
+def prepare_under(header: bytes, blob: Buffer, body_start: int) -> Prepared:
+    """The same for the message that is *header*, with its empty line, and then *blob* from *body_start* on: copies nothing."""
+    fields = headers.values(header[: headers.MAX_HEADER])
+    return _prepared(fields, scan_with(blob, body_start, fields))
+
+
+def _prepared(fields: dict[bytes, list[bytes]], part: Part) -> Prepared:
+    """*part* has the blob's offsets."""
     message_id = _message_ids(fields.get(b"message-id"), 1)
     return Prepared(
         overview=pack_overview(envelope_of(fields), bodystructure(part, True), bodystructure(part, False)),
-        structure=encode_structure(part if blob_size is None else shifted(part, blob_size - len(data))),
+        structure=encode_structure(part),
         message_id=message_id[0] if message_id else b"",
         references=references(fields),
         subject=_subject(fields.get(b"subject")),

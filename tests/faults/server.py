@@ -81,6 +81,10 @@ class Server(Postillon):
         """Octets of memory of all workers together, pages that they share counted for each."""
         return sum(map(rss, self.workers))
 
+    def anonymous(self) -> int:
+        """Octets of memory that belong to the workers alone: without files that are mapped, which the kernel may drop."""
+        return sum(map(anonymous, self.workers))
+
     def bugs(self) -> list[str]:
         """Lines of the log that tell of an exception nobody expected."""
         return [line for line in self.log_text.splitlines() if "trace=" in line or "Traceback" in line]
@@ -109,6 +113,15 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1] not in ("Z", "X")
     except OSError:
         return False
+
+
+def anonymous(pid: int) -> int:
+    """Octets of a process' anonymous memory; 0 if it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon:"))
 
 
 def rss(pid: int) -> int:

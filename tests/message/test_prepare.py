@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postillon.message.imap_text import bodystructure, envelope
-from postillon.message.prepare import MAX_REFERENCES, base_subject, pack_overview, prepare, unpack_overview
+from postillon.message.prepare import MAX_REFERENCES, base_subject, pack_overview, prepare, prepare_under, unpack_overview
 from postillon.message.structure import decode_structure, scan, section
 
 from .corpus import DIGEST, FORWARDED, MIXED, PLAIN, crlf, shuffled
@@ -35,6 +35,13 @@ class TestPrepare:
             found = section(tree, (1, 1), None, len(copy) - len(blob))
             assert found is not None
             assert copy[found[0] : found[1]] == b"caf=C3=A9"
+
+    @pytest.mark.parametrize("message", [PLAIN, MIXED, FORWARDED, DIGEST])
+    def test_a_blob_under_another_header_is_the_same_as_its_copy(self, message: bytes):
+        blob, cut = message, scan(message).body_start
+        for head in (b"", b"Date: Mon, 15 Jan 2024 08:00:00 +0100\r\n", b"X: " + b"y" * 500 + b"\r\n"):
+            header = head + message[:cut]
+            assert prepare_under(header, blob, cut) == prepare(header + blob[cut:], len(blob))
 
     def test_nothing_known_is_nothing(self):
         made = prepare(b"\r\nbody")
