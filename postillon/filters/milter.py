@@ -167,6 +167,9 @@ class MilterLink:
             heard = Heard(refusal=refusal)
             if not message.is_down:
                 self._give_up()
+        except BaseException:  # given up in the middle: what it still says would be taken for an answer to something else
+            self._drop()
+            raise
         return replace(heard, down=message.is_down, discard=message.discard)
 
     def reset(self) -> None:
@@ -202,11 +205,14 @@ class MilterLink:
         """The milter is of no use any more in this session."""
         message.is_down = True
         self._health.failed(error)
+        self._drop()
+        return self._health.refusal()
+
+    def _drop(self) -> None:
         if self._stream is not None:
             self._stream.abort()
             self._stream = None
         self._client = None
-        return self._health.refusal()
 
     async def _introduce(self, client: Client) -> None:
         """Connect, and tell who the client is, or who it is now."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from postillon.filters.milter import MilterSettings
+from postillon.filters.milter import MilterSettings, Told
 from postillon.filters.milters import Milters
 from postillon.filters.outside import WhenDown
 from postillon.flow.edits import Editor
@@ -352,6 +352,23 @@ async def test_a_milter_that_was_down_is_left_alone_for_a_while(office: Office) 
             silent.accept()
         one.milters.ended(one.client)
     assert len(await office.mail(office.alice)) == 2
+
+
+async def test_a_session_goes_on_after_a_message_was_given_up_in_the_middle(office: Office) -> None:
+    def script(heard: Heard, command: bytes, data: bytes) -> Iterable[Packet]:
+        return [] if command == b"E" and len(milter.connections) == 1 else CONTINUE
+
+    with Milter(script) as milter:
+        made = Journey(office, settings(milter, message_s=30.0))
+        envelope = Envelope(Address.parse("joe@sender.test"), (Recipient(Address.parse(ALICE)),))
+        await made.path.sender(STRANGER, envelope)
+        await made.path.recipient(STRANGER, envelope, envelope.recipients[0])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await made.milters.message(STRANGER, envelope, Told(b"A: b\r\n\r\n", b"Hello\r\n", 0))
+        await made.send(ALICE)
+        made.milters.ended(made.client)
+        assert len(milter.connections) == 2 and milter.connections[1].headers[0] == (b"From", b"Joe <joe@sender.test>")
 
 
 async def test_at_submission_a_milter_hears_the_completed_header_and_who_logged_in(office: Office) -> None:
