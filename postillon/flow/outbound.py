@@ -89,6 +89,12 @@ class Reads:
 
     async def read(self, rope: Rope, start: int, stop: int) -> bytes:
         """Octets *start* to *stop* of the message. Raises Unavailable."""
+        body = self._store.recent.get(rope.blob)
+        if body is not None:
+            pieces = [
+                body[piece[0] : piece[1]] if isinstance(piece, tuple) else piece for piece in rope.octets.range(start, stop)
+            ]
+            return b"".join(pieces)
         if stop - start > SMALL:
             return await self._store.read_octets(rope, start, stop)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

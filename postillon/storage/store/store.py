@@ -22,11 +22,12 @@ from ...model.account import Principal
 from ...model.errors import Corrupted, DiskFull, InUse, NotFound, NotPermitted, Refusal, TooLarge, Unavailable
 from ...model.ids import AccountId, BlobId, EmailId, MailboxId, ModSeq, Uid
 from ...model.mail import OTHER_USERS, SEEN, Changes, Email, Mailbox, changeable
-from ...model.plan import Body, File, Plan, Prepared, Receipt
+from ...model.plan import Body, Enqueue, File, Plan, Prepared, Receipt
 from ...model.queue import QueueEntry, QueueState, QueueTotal, QueueView
 from ...model.record import Record, Stage, Traced
 from ...seams import BlobStore, Clock, Database, Row, SearchIndex, Tx, Work
 from ..ids import IdSource
+from ..recent import Recent
 from ..space import Space, octets_of, shrink
 from ..spool import INLINE_LIMIT, Spool
 from . import (
@@ -116,6 +117,7 @@ class Store:
         self._clock = clock
         self._ids = ids
         self._spool_dir = spool_dir
+        self.recent = Recent()
         self._owner = owner
         self._acceptor = Acceptor(owner, is_alive)
         self._lanes = [lane for lane in range(queue.LANES) if lane % workers == slot]
@@ -689,7 +691,15 @@ class Store:
                 await self._blobs.delete(files)
         else:
             self._name(*plans)
+            self._remember(plans, now)
         return receipt
+
+    def _remember(self, plans: Sequence[Plan], now: int) -> None:
+        """Small bodies that the queue will want at once."""
+        for plan in plans:
+            body = plan.body
+            if body.data is not None and any(isinstance(item, Enqueue) and item.due <= now for item in plan.items):
+                self.recent.keep(body.blob, body.data)
 
     def _name(self, *plans: Plan | None) -> None:
         for plan in plans:
