@@ -10,7 +10,7 @@ What an account learned counts beside what is shared, and more: then its verdict
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..model.ids import AccountId
 from ..model.verdict import NO_OPINION, Finding, Opinion, finding
@@ -37,10 +37,11 @@ class Classifier:
         self._knowledge = knowledge
 
     async def examine(self, examined: Examined) -> Opinion:
+        owners = (EVERYBODY, *examined.accounts)
+        if not can_tell(await self._knowledge.learned(owners)):
+            return NO_OPINION  # as long as too little was learned: to make tokens costs more than all of this
         wanted = tokens(examined)
-        learned = await self._knowledge.tokens((EVERYBODY, *examined.accounts), wanted)
-        if not learned:
-            return NO_OPINION
+        learned = await self._knowledge.tokens(owners, wanted)
         shared = learned.get(EVERYBODY, Counts())
         common = judged(probability(wanted, [(shared, 1)]))
         personal: list[tuple[AccountId, tuple[Finding, ...]]] = []
@@ -53,6 +54,14 @@ class Classifier:
                     personal.append((account, (finding(code, round(score, 2)),)))
         code = "classifier.bad" if common > 0 else "classifier.good"
         return Opinion((finding(code, round(common, 2)),) if abs(common) >= 0.1 else (), personal=tuple(personal))
+
+
+def can_tell(learned: Mapping[int, Counts]) -> bool:
+    """Whether enough was learned for a verdict, by everybody or by one account with everybody."""
+    shared = learned.get(EVERYBODY, Counts())
+    own = [counts for owner, counts in learned.items() if owner != EVERYBODY]
+    sums = [(shared.good + counts.good * OWN_WEIGHT, shared.bad + counts.bad * OWN_WEIGHT) for counts in (Counts(), *own)]
+    return any(goods >= LEAST and bads >= LEAST for goods, bads in sums)
 
 
 def judged(probability: float) -> float:

@@ -52,6 +52,13 @@ def read(tx: Tx, owners: Sequence[int], wanted: Sequence[int]) -> dict[int, Coun
     return {owner: counts for owner, counts in found.items() if counts.good or counts.bad}
 
 
+def learned(tx: Tx, owners: Sequence[int]) -> dict[int, Counts]:
+    """Of each owner who has learned anything: its counts of messages alone."""
+    sql, values = few(owners)
+    rows = tx.all(f"SELECT owner, good, bad FROM token WHERE owner IN {sql} AND token = ?", *values, TOTAL)
+    return {owner: Counts(good, bad) for owner, good, bad in rows if good or bad}
+
+
 def learn(tx: Tx, learned: Sequence[Learn], day: int) -> None:
     """Counts never fall below 0; tokens that nobody counts any more go."""
     sums: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
