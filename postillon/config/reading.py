@@ -22,7 +22,7 @@ from .content import senseless_content
 from .lines import key_lines, line_of
 from .oauth import senseless_logins
 from .rules import senseless_hops, senseless_relay_domains, senseless_rules
-from .settings import CHOICES, SERVICES, Config, Destination, Sending, Size
+from .settings import CHECKS, CHOICES, SERVICES, Config, Destination, Sending, Size
 
 _HIDDEN = {"development"}
 _CODE = re.compile(r"127(\.(\d{1,3}(-\d{1,3})?|\*)){3}")
@@ -297,6 +297,12 @@ def _senseless_filters(config: Config) -> Iterator[Found]:
     filters = config.filters
     if not filters.tag <= filters.junk <= filters.refuse:
         yield ("filters",), "`filters`: `tag`, `junk` and `refuse` must not become smaller in this order"
+    for key in ("order", "off"):
+        for name in getattr(filters, key):
+            if name not in CHECKS:
+                near = difflib.get_close_matches(name, CHECKS, 1)
+                hint = f"; did you mean `{near[0]}`?" if near else f"; known are {', '.join(CHECKS)}"
+                yield ("filters", key), f"`filters.{key}`: there is no check {name!r}{hint}"
     if filters.own and not Path(filters.own).is_absolute():
         yield ("filters", "own"), "`filters.own`: the path must be absolute"
     for name in ("time", "total_time"):

@@ -532,6 +532,22 @@ _ACTIONS = ("tag", "junk", "quarantine", "refuse")
 _DANGERS = ("executables", "macros", "encrypted", "bombs", "smuggling", "ambiguous")
 _WHEN_DOWN = ("continue", "tempfail", "refuse", "quarantine")
 
+CHECKS = (
+    "blocklists",
+    "attachments",
+    "clamav",
+    "rspamd",
+    "milter",
+    "lists",
+    "reputation",
+    "classifier",
+    "fraud",
+    "oddities",
+    "repeats",
+    "own",
+)
+"""Of incoming mail, in the order in which their findings are told (`app.filters.KINDS`)."""
+
 CHOICES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("milters", "*", "when_down"): _WHEN_DOWN,
     ("clamav", "when_down"): _WHEN_DOWN,

@@ -24,6 +24,8 @@ from ..model.ids import AccountId
 MAX_TEXT = 128 * 1024
 """Characters of shown text that filters look at, and octets of a part that are decoded for it."""
 MAX_TEXT_PARTS = 20
+MAX_TEXTS = 3 * MAX_TEXT
+"""Octets of all text parts that are decoded, still encoded."""
 MAX_DECODED = 1 << 20
 """Octets of a part that `decoded` decodes unless told otherwise."""
 MAX_FIELD = 10_000
@@ -158,7 +160,12 @@ class Examined:
 
     @cached_property
     def _texts(self) -> list[Part]:
-        return [part for part in self.leaves if part.type == b"text" and part.disposition != b"attachment"][:MAX_TEXT_PARTS]
+        found, left = [], MAX_TEXTS
+        for part in self.leaves:
+            if part.type == b"text" and part.disposition != b"attachment" and left > 0:
+                found.append(part)
+                left -= min(part.size, MAX_TEXT)
+        return found[:MAX_TEXT_PARTS]
 
     async def prepare(self) -> None:
         """Reads the structure of a large message in a thread, so that no filter does it on the event loop."""

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from ..message.date import parse_date
+from ..message.text import html_text
 from ..model.verdict import NO_OPINION, Finding, Opinion, finding
 from .examined import Examined
 from .shapes import skeleton
@@ -90,7 +91,7 @@ def _body(examined: Examined) -> Iterable[Finding]:
     if markup and not text and len(leaves) == 1:
         yield finding("oddities.html_only", 0.3)
     images = [part for part in leaves if part.type == b"image" and part.size > 20_000]
-    if images and len(examined.text.strip()) < LITTLE:
+    if images and len(text.strip()) + len(html_text(markup)) < LITTLE:
         yield finding("oddities.picture", 1.2)
     if any(part.type == b"text" and part.encoding == b"base64" for part in leaves) and text and text.isascii():
         yield finding("oddities.encoded", 0.6)

@@ -1,5 +1,7 @@
 """The configuration file: what is wrong is told by line, all of it at once."""
 
+import re
+
 import pytest
 
 from postillon.config import Config, ConfigError, Mistake, parse
@@ -170,3 +172,21 @@ verify = "maybe"
     )
     assert [mistake.line for mistake in mistakes(text)] == [14]
     assert [mistake.line for mistake in mistakes(text.replace("maybe", "ask"))] == [5, 7, 10, 13]
+
+
+def test_checks_of_mail_are_named_as_they_are_known():
+    from postillon.app.filters import KINDS
+    from postillon.config.settings import CHECKS
+
+    assert tuple(KINDS) == CHECKS
+    for wrong, words in (
+        ('off = ["clasifier"]', "did you mean `classifier`?"),
+        ('order = ["x"]', "there is no check 'x'; known are"),
+        ("junk = 1\ntag = 2", "must not become smaller"),
+        ("time = 0", "not between 1 and 300"),
+        ('own = "filter.py"', "must be absolute"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(words)):
+            parse(f'hostname = "a.test"\ndata = "/x"\n[filters]\n{wrong}\n')
+    config = parse('hostname = "a.test"\ndata = "/x"\n[filters]\noff = ["fraud"]\nscores = {"fraud.name" = 1}\n')
+    assert config.filters.off == ("fraud",) and config.filters.scores == {"fraud.name": 1.0}
