@@ -114,7 +114,9 @@ class Reporter:
 
     async def relayed(self, taken: Sequence[Lost]) -> Plan | None:
         """The report about recipients that a server took which does not know DSN (RFC 3461 §5.2.2). Raises Refusal."""
-        asked = [(entry, outcome) for entry, outcome in taken if wants_success(entry.envelope, entry.recipient)]
+        asked = [
+            (entry, outcome) for entry, outcome in taken if wants_success(entry.envelope, entry.recipient) or wants_trace(entry)
+        ]
         wanted = self._told(asked, "that it was delivered")
         if not wanted:
             return None
@@ -275,6 +277,13 @@ def wants_delay(entry: QueueEntry) -> bool:
     notify = entry.recipient.notify
     wanted = Notify.DELAY in notify or (not notify and entry.account is not None)
     return entry.envelope.sender is not None and wanted
+
+
+def wants_trace(entry: QueueEntry) -> bool:
+    """RFC 2852 §4: `BY=…T`, the sender wants to hear of each server that hands it on."""
+    by = entry.envelope.deliver_by
+    is_silent = entry.envelope.sender is None or Notify.NEVER in entry.recipient.notify
+    return by is not None and by.traces and not is_silent
 
 
 def wants_success(envelope: Envelope, recipient: Recipient) -> bool:

@@ -22,7 +22,7 @@ from ..relay.smarthost import VIA
 from ..seams import Clock, Transport
 from ..storage.store import Rope, Store
 from . import wishes
-from .bounce import Reporter, wants_delay
+from .bounce import Reporter, wants_delay, wants_trace
 from .convert import Converter
 from .deliver import LOCAL
 from .retry import RetrySchedule, is_late, next_try, try_to_report, usual_wait
@@ -293,7 +293,8 @@ def _is_unfit(outcome: Outcome) -> bool:
 def _is_to_confirm(found: Settlement) -> bool:
     """Delivered to a server that will not confirm it (RFC 3461 §5.2.2). What was filed here was reported with the filing."""
     outcome = found.outcome
-    return outcome.kind is OutcomeKind.DELIVERED and not found.is_settled and not outcome.confirms
+    is_taken = outcome.kind is OutcomeKind.DELIVERED and not found.is_settled
+    return is_taken and (not outcome.confirms or wants_trace(found.entry))
 
 
 def _no_such_address(entry: QueueEntry, outcome: Outcome) -> str:

@@ -16,7 +16,7 @@ from postillon.flow.retry import RetrySchedule
 from postillon.flow.submit import Submitter
 from postillon.message.incoming import Incoming
 from postillon.model.address import Address
-from postillon.model.envelope import Client, Envelope, Notify, Recipient
+from postillon.model.envelope import Client, DeliverBy, Envelope, Notify, Recipient
 from postillon.model.plan import Receipt
 from postillon.model.queue import Outcome, OutcomeKind, QueueEntry
 from postillon.storage.ids import IdSource
@@ -207,6 +207,17 @@ async def test_a_hop_with_dsn_confirms_itself(office: Office):
     entries = await queued(office, wishing("c@there.test", Notify.SUCCESS))
     await settle(office, entries, replace(TAKEN, confirms=True))
     assert await reports(office) == []
+
+
+@pytest.mark.parametrize(("by", "notify", "count"), [("T", (), 1), ("", (), 0), ("T", (Notify.NEVER,), 0)])
+async def test_who_traces_a_message_hears_of_each_server_that_hands_it_on(
+    office: Office, by: str, notify: tuple[Notify, ...], count: int
+):
+    entries = await queued(office, wishing("c@there.test", *notify))
+    deliver_by = DeliverBy(3600, False, bool(by))
+    entries = [replace(entry, envelope=replace(entry.envelope, deliver_by=deliver_by)) for entry in entries]
+    await settle(office, entries, replace(TAKEN, confirms=True))
+    assert [blocks(report)[0]["Action"] for report in await reports(office)] == ["relayed"] * count
 
 
 async def test_each_kind_of_news_has_a_report_of_its_own(office: Office):
