@@ -35,6 +35,7 @@ def _rule(number: int, rule: RuleSettings) -> Rule:
         header_add=tuple(rule.header_add.items()),
         destination=via_named(rule.via) if rule.via else "",
         verp=rule.verp,
+        priority=rule.priority,
     )
 
 

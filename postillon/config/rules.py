@@ -12,6 +12,7 @@ from .settings import RelayDomain, Rule, Sending
 Found = tuple[tuple[str, ...], str]
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
 _OURS = {"received", "return-path", "dkim-signature", "authentication-results", "bcc"}
+_ACTIONS = ("bcc", "hold", "sender_becomes", "recipient_becomes", "header_remove", "header_add", "via", "verp", "priority")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 
 
@@ -23,8 +24,10 @@ def senseless_rules(rules: tuple[Rule, ...], sending: Sending) -> Iterator[Found
 
 def _of_rule(rule: Rule, sending: Sending) -> Iterator[tuple[str, str]]:
     acts = (rule.bcc, rule.hold, rule.sender_becomes, rule.recipient_becomes, rule.header_remove, rule.header_add, rule.via)
-    if not any(acts) and not rule.verp:
-        yield "name", "it does nothing; known: bcc, hold, sender_becomes, recipient_becomes, header_remove, header_add, via, verp"
+    if not any(acts) and not rule.verp and not rule.priority:
+        yield "name", f"it does nothing; known: {', '.join(_ACTIONS)}"
+    if not -9 <= rule.priority <= 9:
+        yield "priority", f"`priority`: {rule.priority} is not from -9 to 9"
     for key, addresses in (("bcc", rule.bcc), ("sender_becomes", (rule.sender_becomes,)), ("recipient_becomes", _one(rule))):
         for text in filter(None, addresses):
             if not _is_address(text, star=key != "bcc"):

@@ -192,6 +192,8 @@ class Rule:
     """The name of one of `sending.next_hops`."""
     verp: bool = False
     """Put each recipient into the envelope sender (VERP)."""
+    priority: int = 0
+    """From -9 to 9: before or after other mail (MT-PRIORITY); 0: as the sender says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ class Rule:
     destination: str = ""
     """The queue destination of another next hop (see `relay.smarthost`)."""
     verp: bool = False
+    priority: int = 0
+    """RFC 6710's, -9 to 9."""
 
     def suits(self, *addresses: Address) -> bool:
         """Whether it is about a recipient, known by any of *addresses*."""
@@ -86,13 +88,13 @@ class Orders:
         return tuple({address.key: address for rule in self._all for address in rule.bcc}.values())
 
     def envelope(self, envelope: Envelope) -> Envelope:
-        """*envelope* with the sender that the rules want."""
-        if not self.rules or envelope.sender is None:
+        """*envelope* with the sender and the priority that the rules want."""
+        if not self.rules:
             return envelope
-        for rule in self._all:
-            if rule.sender_becomes:
-                return replace(envelope, sender=_become(rule.sender_becomes, envelope.sender))
-        return envelope
+        priority = next((rule.priority for rule in self._all if rule.priority), envelope.priority)
+        becomes = next((rule.sender_becomes for rule in self._all if rule.sender_becomes), "")
+        sender = _become(becomes, envelope.sender) if becomes and envelope.sender is not None else envelope.sender
+        return replace(envelope, sender=sender, priority=priority)
 
     def header(self, header: bytes) -> bytes:
         """*header* (with its empty line) as the rules want it; the same object if they want nothing."""

@@ -12,7 +12,7 @@ from postillon.flow.submit import Submitter
 from postillon.message import build
 from postillon.message.octets import Octets
 from postillon.model.address import Address
-from postillon.model.envelope import Recipient
+from postillon.model.envelope import Envelope, Recipient
 from postillon.model.queue import QueueState
 from postillon.storage.ids import IdSource
 from postillon.storage.store import Chosen, Rope
@@ -121,6 +121,12 @@ def test_our_own_senders_are_rewritten_in_the_header_too(field: bytes, after: by
     assert found.header(field + b"\r\n\r\n") == after + b"\r\n\r\n"
     foreign = Rules((rule,)).orders(IN, sender, [BOB], field + b"\r\n\r\n", 10)
     assert foreign.header(field + b"\r\n\r\n") == field + b"\r\n\r\n"
+
+
+def test_a_rule_may_give_mail_a_priority():
+    found = orders(Rule("x", priority=-3)).envelope(Envelope(ALICE))
+    assert found == Envelope(ALICE, priority=-3)
+    assert orders(Rule("x", hold=True)).envelope(Envelope(ALICE, priority=4)).priority == 4
 
 
 def test_verp_names_the_recipient_and_is_read_back():

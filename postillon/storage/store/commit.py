@@ -91,7 +91,7 @@ def commit(
         at += len(along.items)
     if plan.records:
         reports = [reported(each, now) for each in plan.along]
-        written = records.encode((*plan.records, *(filing(one, now) for one in filed), *queueing(plan, now), *reports))
+        written = records.encode((*plan.records, *(filing(one, now) for one in filed), *queueing(plan, now, is_held), *reports))
         records.record(tx, plan.body.blob, plan.body.blob, written)
     return Receipt(plan.body.blob, tuple(filed), tuple(queued), usage=usage)
 
@@ -101,15 +101,16 @@ def reported(report: Plan, now: int) -> Record:
     return Record(Stage.REPORTED, now, {"report": f"{report.body.blob:x}"})
 
 
-def queueing(plan: Plan, now: int) -> list[Record]:
-    """The records of what *plan* puts into the queue and into the quarantine."""
+def queueing(plan: Plan, now: int, is_held: bool = False) -> list[Record]:
+    """The records of what *plan* puts into the queue and into the quarantine. *is_held*: with all that its account sends."""
     found = []
     for item in plan.items:
         if isinstance(item, Enqueue):
             recipients = [str(one.address) for one in item.envelope.recipients]
             found.append(Record(Stage.QUEUED, now, {"queue": f"{item.queue_id:x}", "recipients": recipients}))
-            if item.answer:
-                found.append(Record(Stage.HELD, now, {"queue": f"{item.queue_id:x}", "why": item.answer}))
+            why = item.answer.removeprefix("held ") or ("with all that its account sends" if is_held else "")
+            if why:
+                found.append(Record(Stage.HELD, now, {"queue": f"{item.queue_id:x}", "detail": why}))
         elif isinstance(item, Hold):
             facts = {"recipients": [str(one.address) for one in item.item.envelope.recipients], **dict(item.facts)}
             found.append(Record(Stage.QUARANTINED, now, {"hold": f"{item.hold_id:x}", "until": item.until, **facts}))
