@@ -11,7 +11,7 @@ from .data import Opened
 
 def make_blocklists(config: Config, resolver: Resolver) -> Blocklists:
     """All zones, for whoever asks them."""
-    zones = [Zone(one.zone, one.score, one.codes, one.checks) for one in config.blocklists]
+    zones = [Zone(one.zone, one.score, one.codes, one.checks, one.hash) for one in config.blocklists]
     return Blocklists(resolver=resolver, zones=zones)
 
 

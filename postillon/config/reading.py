@@ -26,7 +26,8 @@ from .settings import CHECKS, CHOICES, SERVICES, Config, Destination, Sending, S
 
 _HIDDEN = {"development"}
 _CODE = re.compile(r"127(\.(\d{1,3}(-\d{1,3})?|\*)){3}")
-_CHECKS = ("address", "helo", "sender", "dkim", "links")
+_CHECKS = ("address", "helo", "sender", "dkim", "links", "mails", "files")
+_HASHES = ("sha1", "md5", "sha256")
 _PATH_IN_ERROR = re.compile(r" - at `\$?([^`]*)`$")
 
 
@@ -269,6 +270,8 @@ def _senseless_blocklists(config: Config) -> Iterator[Found]:
         for pattern in blocklist.codes:
             if not _CODE.fullmatch(pattern):
                 yield (*where, "codes"), f"`blocklists.codes`: {pattern!r} is no answer like 127.0.0.2 or 127.0.*.4-7"
+        if blocklist.hash not in _HASHES:
+            yield (*where, "hash"), f"`blocklists.hash`: {blocklist.hash!r} is none of {', '.join(_HASHES)}"
         for check in blocklist.checks:
             if check not in _CHECKS:
                 yield (*where, "checks"), f"`blocklists.checks`: {check!r} is none of {', '.join(_CHECKS)}"

@@ -385,7 +385,9 @@ class Blocklist:
     codes: dict[str, float] = field(default_factory=dict)
     """Answer → score."""
     checks: tuple[str, ...] = ("address",)
-    """What is looked up there: `address`, `helo`, `sender`, `dkim`, `links`."""
+    """What is looked up there: `address`, `helo`, `sender`, `dkim`, `links`, `mails`, `files`."""
+    hash: str = "sha1"
+    """How `mails` and `files` are looked up: `sha1`, `md5`, `sha256`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ or does not answer at all, is told to the log and left alone for a while: no mai
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import ipaddress
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,15 +17,16 @@ from dataclasses import dataclass, field
 from ..log import Log
 from ..mailauth.names import canonical
 from ..mailauth.result import Result
+from ..message.encoded_words import decode_parameters
 from ..model.verdict import NO_OPINION, Finding, Opinion, finding
 from ..seams import Answer, DnsStatus, Resolver
-from .examined import Examined
+from .examined import Examined, address_text
 from .links import links_of
 
 log = Log("blocklists")
 
-ADDRESS, HELO, SENDER, DKIM, LINKS = "address", "helo", "sender", "dkim", "links"
-WHATS = (ADDRESS, HELO, SENDER, DKIM, LINKS)
+ADDRESS, HELO, SENDER, DKIM, LINKS, MAILS, FILES = "address", "helo", "sender", "dkim", "links", "mails", "files"
+WHATS = (ADDRESS, HELO, SENDER, DKIM, LINKS, MAILS, FILES)
 REST_S = 600.0
 """How long a zone is left alone that answers wrongly."""
 FAILURES = 5
@@ -32,6 +35,7 @@ PROBE_S = 3600.0
 """How often we ask a zone about its test entries."""
 MAX_DOMAINS = 20
 MAX_PARENTS = 3
+MAX_MAILS, MAX_FILES, MAX_FILE = 5, 10, 8 << 20
 _TESTS = {True: ("1.0.0.127", "2.0.0.127"), False: ("invalid", "test")}
 """RFC 5782 §5: of a list of addresses, and of one of domains: what it must not list, and what it must."""
 
@@ -45,6 +49,8 @@ class Zone:
     """Answer → score: `127.0.0.2`, `127.0.0.4-7`, `127.0.*.3`. Where there are any, other answers mean nothing."""
     checks: tuple[str, ...] = (ADDRESS,)
     """What is looked up there: some of WHATS."""
+    hash: str = "sha1"
+    """How MAILS and FILES are looked up: `sha1` or `md5` in hexadecimal, `sha256` in base 32."""
 
     @property
     def is_of_addresses(self) -> bool:
@@ -89,6 +95,8 @@ class Listing:
     @property
     def finding(self) -> Finding:
         kind = "dnswl.listed" if self.score < 0 else "dnsbl.listed" if self.what == ADDRESS else "rhsbl.listed"
+        if self.what in (MAILS, FILES):
+            kind = "hashbl.listed"
         return finding(kind, self.score, zone=self.zone, subject=self.subject, answer=self.answer)
 
 
@@ -138,6 +146,17 @@ class Blocklists:
         for one in found:
             unique.setdefault((one.zone, one.subject), one)
         return list(unique.values())
+
+    async def of_digests(self, what: str, subjects: Mapping[str, bytes]) -> list[Listing]:
+        """What zones know of some octets, by their hash; *subjects*: what they are called → the octets."""
+        return await self._ask(
+            [
+                (zone, what, subject, digest(zone.hash, octets))
+                for zone in self._zones
+                if what in zone.checks
+                for subject, octets in subjects.items()
+            ]
+        )
 
     async def _ask(self, questions: list[tuple[Zone, str, str, str]]) -> list[Listing]:
         if not questions:
@@ -217,6 +236,13 @@ class Blocklists:
         health.rests_until = self._now() + REST_S
 
 
+def digest(kind: str, octets: bytes) -> str:
+    """The label under which a zone has the hash of *octets*."""
+    if kind == "sha256":  # in hexadecimal it is one letter longer than a label may be
+        return base64.b32encode(hashlib.sha256(octets).digest()).decode().rstrip("=").lower()
+    return hashlib.new(kind, octets, usedforsecurity=False).hexdigest()
+
+
 def reversed_name(address: str) -> str:
     """`4.3.2.1` for 1.2.3.4, nibbles for IPv6 (RFC 5782 §2.4); empty for what is no address."""
     try:
@@ -255,9 +281,16 @@ class BlocklistFilter:
             lists.of_domains(SENDER, [sender.domain] if sender else []),
             self._signers(examined),
             self._linked(examined),
+            self._hashed(examined),
         )
         listings = [one for some in found for one in some]
         return Opinion(tuple(one.finding for one in listings)) if listings else NO_OPINION
+
+    async def _hashed(self, examined: Examined) -> list[Listing]:
+        found = await self._blocklists.of_digests(MAILS, mails(examined)) if self._blocklists.asks(MAILS) else []
+        if self._blocklists.asks(FILES):
+            found += await self._blocklists.of_digests(FILES, await asyncio.to_thread(files, examined))
+        return found
 
     async def _linked(self, examined: Examined) -> list[Listing]:
         if not self._blocklists.asks(LINKS):
@@ -270,3 +303,21 @@ class BlocklistFilter:
         verdict = await examined.authenticated()
         passed = [one.domain for one in verdict.dkim if one.result is Result.PASS] if verdict else []
         return await self._blocklists.of_domains(DKIM, passed)
+
+
+def mails(examined: Examined) -> dict[str, bytes]:
+    """Addresses that an answer could go to: From, Reply-To, the envelope's sender; in lower case."""
+    sender = examined.incoming.envelope.sender
+    found = [address_text(one) for name in (b"from", b"reply-to") for one in examined.addresses(name)[:MAX_MAILS] if one.domain]
+    found += [str(sender).lower()] if sender is not None else []
+    return {address: address.encode("utf-8", "replace") for address in found}
+
+
+def files(examined: Examined) -> dict[str, bytes]:
+    """Attached files, decoded, by the names they give themselves. Takes time with their size."""
+    found: dict[str, bytes] = {}
+    for part in examined.leaves:
+        if part.type not in (b"text", b"multipart") and part.size <= MAX_FILE and len(found) < MAX_FILES:
+            name = decode_parameters(part.disposition_params).get("filename") or decode_parameters(part.params).get("name", "")
+            found[name or f"file {len(found) + 1}"] = examined.decoded(part, MAX_FILE)
+    return found

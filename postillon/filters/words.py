@@ -27,6 +27,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{subject} is on the allowlist {zone} ({answer})",
         "{subject} est sur la liste blanche {zone} ({answer})",
     ),
+    "hashbl.listed": (
+        "{subject} is on the list {zone}",
+        "{subject} figure sur la liste {zone}",
+    ),
     "rhsbl.listed": (
         "The domain {subject} is on the blocklist {zone} ({answer})",
         "Le domaine {subject} est sur la liste noire {zone} ({answer})",
