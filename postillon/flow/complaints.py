@@ -1,7 +1,7 @@
-"""Complaints received (RFC 5965): whoever called our mail spam is not written to again by the account that sent it.
+"""Complaints (RFC 5965) and failure reports (RFC 3464) received: whom an account had better not write to again.
 
-A complaint counts only if the message it is about is in our records as sent by that account to that address, and if its own
-sender is who it says: who was never written to cannot know the Message-ID.
+Either counts only if the message it is about is in our records as sent by an account to that address: who was never written to
+cannot know the Message-ID. A complaint's own sender must be who it says, a failure report has the null sender.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 
 from ..log import Log
-from ..message import arf
+from ..message import arf, bounced
 from ..message.incoming import Incoming
 from ..message.octets import Octets
 from ..model.address import Address, AddressError
 from ..model.record import Record, Stage
+from ..relay.replies import Cause, cause_of
 from ..seams import Clock, Directory, FindKind
 from ..storage.store import Rope, Store, suppression
 from .judgement import Judgement
@@ -24,6 +25,9 @@ MAX_REPORT = 512 * 1024
 """Octets of a message that are looked at."""
 SEARCH_S = 30 * 86400
 
+Told = tuple[str, Address | None, suppression.Cause, str]
+"""What a report tells: the Message-ID, the address (None: not told), what became of it there, in which words."""
+
 
 class Complaints:
     def __init__(self, *, store: Store, directory: Directory, clock: Clock) -> None:
@@ -32,37 +36,57 @@ class Complaints:
         self._clock = clock
 
     async def hear(self, incoming: Incoming, header: bytes, judged: Judgement) -> None:
-        """After *incoming* was accepted: act on it if it is a complaint about mail of ours. Raises nothing."""
-        if not arf.may_be_complaint(header) or incoming.body.size > MAX_REPORT or not _is_genuine(judged):
+        """After *incoming* was accepted: act on it if it is a report about mail of ours. Raises nothing."""
+        is_complaint = arf.may_be_complaint(header) and _is_genuine(judged)
+        is_bounce = incoming.envelope.sender is None and bounced.may_be_bounce(header)
+        if not (is_complaint or is_bounce) or incoming.body.size > MAX_REPORT:
             return
         try:
             body = incoming.body
             data = body.data or await self._store.read_octets(Rope(Octets.whole(body.size), body.blob), 0, body.size)
-            complaint = await asyncio.to_thread(arf.read, data)
-            if complaint is not None:
-                await self._act(complaint)
+            for told in await asyncio.to_thread(_complaint if is_complaint else _bounce, data):
+                await self._act(*told)
         except Exception as error:
-            log.error("complaint not understood", exc=error, message=f"{incoming.body.blob:x}")
+            log.error("report not understood", exc=error, message=f"{incoming.body.blob:x}")
 
-    async def _act(self, complaint: arf.Complaint) -> None:
+    async def _act(self, message_id: str, address: Address | None, cause: suppression.Cause, words: str) -> None:
         now = self._clock.now()
-        found = await self._store.find_records(complaint.message_id, now - SEARCH_S, now, 5) if complaint.message_id else []
+        found = await self._store.find_records(message_id, now - SEARCH_S, now, 5) if message_id else []
         for traced in found:
             for record in traced.records:
-                recipient = _recipient(record, complaint.recipient)
+                recipient = _recipient(record, address)
                 if recipient is not None:
-                    await self._suppress(str(record.facts["login"]), recipient, complaint, now)
+                    await self._suppress(str(record.facts["login"]), recipient, cause, words)
                     return
-        log.info("complaint about nothing of ours", kind=complaint.kind, about=complaint.message_id or "-")
+        log.info("report about nothing of ours", kind=cause.name.lower(), about=message_id or "-")
 
-    async def _suppress(self, login: str, recipient: Address, complaint: arf.Complaint, now: int) -> None:
+    async def _suppress(self, login: str, recipient: Address, cause: suppression.Cause, words: str) -> None:
         sender = await self._directory.find(Address.parse(login))
         if sender.kind is not FindKind.LOCAL or not sender.accounts:
             return
-        account, words = sender.accounts[0], f"{complaint.kind}, told by {complaint.reporter or 'its provider'}"
-        cause = suppression.Cause.COMPLAINT
+        account, now = sender.accounts[0], self._clock.now()
         await self._store.database.write(lambda tx: suppression.add(tx, account, recipient.key, now, cause, words))
-        log.warning("complaint", account=login, recipient=recipient, kind=complaint.kind, about=complaint.message_id)
+        log.warning("recipient suppressed", account=login, recipient=recipient, cause=cause.name.lower(), words=words)
+
+
+def _complaint(message: bytes) -> list[Told]:
+    found = arf.read(message)
+    if found is None:
+        return []
+    words = f"{found.kind}, told by {found.reporter or 'its provider'}"
+    return [(found.message_id, found.recipient, suppression.Cause.COMPLAINT, words)]
+
+
+def _bounce(message: bytes) -> list[Told]:
+    """Only addresses that do not exist: whatever else was wrong may be right again tomorrow."""
+    found = bounced.read(message)
+    if found is None:
+        return []
+    return [
+        (found.message_id, one.recipient, suppression.Cause.BOUNCE, f"{one.status} {one.words}")
+        for one in found.failed
+        if one.status.startswith("5.") and cause_of(one.status, one.words) is Cause.BAD_ADDRESS
+    ]
 
 
 def _is_genuine(judged: Judgement) -> bool:
@@ -74,7 +98,7 @@ def _is_genuine(judged: Judgement) -> bool:
 
 
 def _recipient(record: Record, wanted: Address | None) -> Address | None:
-    """The recipient that the complaint is about, if *record* is of a submission to it."""
+    """The recipient that the report is about, if *record* is of a submission to it."""
     facts = record.facts
     if record.stage is not Stage.ACCEPTED or not facts.get("login"):
         return None

@@ -20,6 +20,7 @@ from postillon.storage.store.suppression import BOUNCE_S
 
 from ..kinds import TableResolver
 from ..message.test_arf import REPORT
+from ..message.test_bounced import POSTFIX
 from .conftest import SETTINGS, Office
 from .test_allowance import limited
 
@@ -125,3 +126,15 @@ async def test_a_complaint_about_what_we_never_sent_counts_for_nothing(office: O
     await limited_office.submit("alice@example.test", ["user@provider.test", "other@provider.test"], TEXT)
     await limited_office.receive("fbl@provider.test", ["abuse@example.test"], REPORT.replace(before, after))
     assert await allowance.suppressed(office.alice) == []
+
+
+async def test_a_failure_that_is_reported_later_counts_like_one_in_the_dialogue(office: Office):
+    limited_office, allowance = limited(hearing(office))
+    await limited_office.submit("alice@example.test", ["gone@there.test", "full@there.test"], TEXT)
+    await limited_office.receive("forger@provider.test", ["alice@example.test"], POSTFIX)
+    assert await allowance.suppressed(office.alice) == []
+    await limited_office.receive(None, ["alice@example.test"], POSTFIX.replace(b"8787", b"8788"))
+    assert await allowance.suppressed(office.alice) == []
+    await limited_office.receive(None, ["alice@example.test"], POSTFIX + b"\r\n")
+    (found,) = await allowance.suppressed(office.alice)
+    assert (found.address, found.cause.name, found.words) == ("gone@there.test", "BOUNCE", '5.1.1 unknown user: "gone"')
