@@ -62,6 +62,8 @@ class BanSettings:
     factor: int = 4
     """Each ban of the same network lasts so many times as long as the one before."""
     longest_s: int = 7 * DAY
+    mild_s: int = HOUR
+    """The longest for unknown recipients alone: it may be a list that is slow to learn who has left."""
     remember_s: int = 30 * DAY
     """How long a ban that has ended makes the next one longer."""
     hosts: int = 4
@@ -366,5 +368,6 @@ def _longer(
             continue
         counts = before is not None and before.ends > before.since and before.ends + settings.remember_s > now
         level = before.level + 1 if before is not None and counts else 0
-        lasts = min(settings.first_s * settings.factor ** min(level, 20), settings.longest_s)
+        longest = settings.mild_s if reasons[name] == Offence.UNKNOWN.words else settings.longest_s
+        lasts = min(settings.first_s * settings.factor ** min(level, 20), longest)
         yield Ban(name, now, now + lasts, level, reasons[name])

@@ -74,14 +74,23 @@ async def test_a_wake_makes_the_others_look(town: Town) -> None:
     assert not seen.is_set()
 
 
-async def test_each_ban_lasts_longer_than_the_one_before(town: Town) -> None:
+async def lengths(town: Town, offence: Offence) -> list[int]:
+    """How long seven bans in a row last."""
     bans, lasted = make(town), []
     for _ in range(7):
-        await offend(bans, "192.0.2.7", 30)
+        await offend(bans, "192.0.2.7", 30, offence)
         (ban,) = await bans.active()
         lasted.append(ban.ends - ban.since)
         town.clock.at = ban.ends + 1
-    assert lasted == [600, 2400, 9600, 38_400, 153_600, 604_800, 604_800]
+    return lasted
+
+
+async def test_each_ban_lasts_longer_than_the_one_before(town: Town) -> None:
+    assert await lengths(town, Offence.RELAY) == [600, 2400, 9600, 38_400, 153_600, 604_800, 604_800]
+
+
+async def test_unknown_recipients_alone_are_no_long_ban(town: Town) -> None:
+    assert await lengths(town, Offence.UNKNOWN) == [600, 2400, 3600, 3600, 3600, 3600, 3600]
 
 
 async def test_after_a_month_of_peace_the_first_ban_is_short_again(town: Town) -> None:
