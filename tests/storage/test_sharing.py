@@ -228,6 +228,21 @@ async def test_a_list_has_an_end(house: Office, monkeypatch: pytest.MonkeyPatch)
         await give(house, box, "anyone", "l")
 
 
+async def test_nobodys_list_of_mailboxes_is_filled_up_by_another(house: Office, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(mailboxes, "MAX_PUBLIC", 2)
+    monkeypatch.setattr(mailboxes, "MAX_SHARED", 3)
+    box = await shared(house, "l", "anyone")
+    await give(house, box, "bob@example.test", "lr")
+    await shared(house, "l", "anyone", path=("Projects", "one"))
+    with pytest.raises(LimitReached):
+        await shared(house, "l", "anyone", path=("two",))
+    for name in ("three", "four", "five"):  # those made below begin with what there is room for
+        await house.store.create_mailbox(Principal(house.alice), house.alice, ("Projects", name))
+    listed = await house.store.visible_mailboxes(Principal(house.bob), house.bob)
+    assert len([one for one in listed if one.is_shared]) == 3
+    await give(house, box, "anyone", "lr")  # what is shared already may be changed
+
+
 async def test_an_administrator_of_a_mailbox_may_share_it(house: Office):
     box = await shared(house, "la")
     await house.store.set_acl(Principal(house.bob), house.alice, box.id, "anyone", "add", Rights.READ)

@@ -18,8 +18,8 @@ from ...model.ids import AccountId, MailboxId, ModSeq, Uid
 from ...model.mail import OTHER_USERS, Mailbox
 from ...seams import Tx
 from . import accounts, mailboxes, viewers
-from .mailboxes import Path
-from .rights import ANYONE_ID, effective
+from .mailboxes import ANYONE_ID, Path
+from .rights import effective
 
 MAX_ENTRIES = 1000
 """Identifiers that a mailbox' list may name."""
@@ -100,6 +100,8 @@ def _put(tx: Tx, account: AccountId, mailbox: MailboxId, grantee: int, both: lis
     count = tx.one("SELECT count(*) FROM acl WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
     if count is not None and count[0] > MAX_ENTRIES:
         raise LimitReached(f"A mailbox may be shared with {MAX_ENTRIES}")
+    if mailboxes.shared_with(tx, account, grantee) > mailboxes.most_shared(grantee):
+        raise LimitReached("So many mailboxes of an account cannot be shared with the same people")
 
 
 # --- as a viewer sees it -------------------------------------------------------------------------------------------------

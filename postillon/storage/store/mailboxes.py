@@ -13,6 +13,11 @@ MAX_NAME = 255  # octets of one level
 REAP_EMAIL, REAP_MAILBOX, REAP_FILE, REAP_VIEWER, REAP_KNOWLEDGE = 1, 2, 3, 4, 5
 GONE_PLACEMENT, GONE_MAILBOX = 1, 2
 
+ANYONE_ID = -1
+"""In the place of an account: everybody who has logged in."""
+MAX_SHARED, MAX_PUBLIC = 1000, 100
+"""Mailboxes of an account that may be shared with one other, and with anyone."""
+
 Path = tuple[str, ...]
 
 _COLUMNS = "mailbox_id, parent_id, name, role, selectable, uidvalidity, uidnext, modseq, total, unseen, deleted, size"
@@ -195,15 +200,32 @@ def _insert(tx: Tx, account: AccountId, mailbox: int, parent: int, name: str, ro
         modseq,
         modseq,
     )
-    if parent:  # RFC 4314 §2 leaves it to us: what is made below a shared mailbox is shared with the same people
-        tx.run(
-            "INSERT INTO acl (account_id, mailbox_id, grantee_id, granted, denied)"
-            " SELECT account_id, ?, grantee_id, granted, denied FROM acl WHERE account_id = ? AND mailbox_id = ?",
-            mailbox,
-            account,
-            parent,
-        )
+    if parent:
+        _inherit(tx, account, mailbox, parent)
     return mailbox
+
+
+def _inherit(tx: Tx, account: AccountId, mailbox: int, parent: int) -> None:
+    """RFC 4314 §2 leaves it to us: what is made below a shared mailbox is shared with the same people.
+
+    As far as there is room; what is denied is denied.
+    """
+    rows = tx.all("SELECT grantee_id, granted, denied FROM acl WHERE account_id = ? AND mailbox_id = ?", account, parent)
+    tx.many(
+        "INSERT INTO acl (account_id, mailbox_id, grantee_id, granted, denied) VALUES (?, ?, ?, ?, ?)",
+        [(account, mailbox, *row) for row in rows if row[2] or shared_with(tx, account, row[0]) < most_shared(row[0])],
+    )
+
+
+def shared_with(tx: Tx, account: AccountId, grantee: int) -> int:
+    """How many mailboxes of the account name *grantee* in their lists."""
+    row = tx.one("SELECT count(*) FROM acl WHERE grantee_id = ? AND account_id = ?", grantee, account)
+    return int(row[0]) if row else 0
+
+
+def most_shared(grantee: int) -> int:
+    """Nobody's list of mailboxes is to be filled up by others."""
+    return MAX_PUBLIC if grantee == ANYONE_ID else MAX_SHARED
 
 
 def delete(tx: Tx, account: AccountId, mailbox: MailboxId, placeholder: int, now: int) -> None:

@@ -13,10 +13,9 @@ from ...model.account import Principal
 from ...model.errors import NotFound, NotPermitted
 from ...model.ids import AccountId, MailboxId
 from ...seams import Tx, Work
+from .mailboxes import ANYONE_ID
 
 T = TypeVar("T")
-
-ANYONE_ID = -1
 
 
 def viewer_of(principal: Principal, account: AccountId) -> AccountId | None:
