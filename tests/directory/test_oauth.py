@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import random
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from postillon.directory import jwt
 from postillon.directory.local import LocalDirectory
 from postillon.directory.login import login, mechanisms
 from postillon.directory.oauth import OAuthSettings, OAuthTokens
@@ -20,6 +22,7 @@ from postillon.model.errors import AuthenticationFailed, Refusal, Unavailable
 from postillon.net.certificates import make_ca, make_certificate
 from postillon.net.http_client import HttpError, request
 from postillon.net.tls import client_context
+from postillon.protocols import sasl
 from tests.peers.provider import Provider, coded, oauthbearer, xoauth2
 
 from .conftest import STRANGER, Town
@@ -251,3 +254,54 @@ async def test_a_certificate_opens_the_account_that_it_names(town: Town, provide
     with pytest.raises(AuthenticationFailed) as refused:
         await directory.authenticate_certificate(["bob@example.org"], "", STRANGER)
     assert refused.value.status == "5.7.13"
+
+
+# --- noise -------------------------------------------------------------------------------------------------------------
+
+
+def test_any_text_is_a_token_or_refused(provider: Provider):
+    rng = random.Random(9)
+    keys = jwt.read_keys(json.dumps({"keys": provider.keys}).encode())
+    good = provider.token()
+    for _ in range(3000):
+        text = list(good)
+        for _ in range(rng.randrange(1, 4)):
+            at = rng.randrange(len(text))
+            text[at : at + rng.randrange(3)] = rng.choice(["", ".", "A", "=", "é", "eyJ", "_"])
+        if "".join(text) == good:
+            continue
+        with pytest.raises(jwt.BadToken):
+            jwt.claims_of("".join(text), keys, jwt.Expected(provider.issuer, "postillon"), 1_800_000_000)
+    for document in (b"", b"[]", b"{}", b'{"keys": 5}', b'{"keys": [5]}', b'{"keys": [{"kty": "RSA", "n": 5, "e": "AQAB"}]}'):
+        try:
+            assert jwt.read_keys(document) == {}
+        except jwt.BadToken:
+            continue
+
+
+def test_any_octets_are_a_message_of_the_mechanism_or_refused():
+    rng = random.Random(10)
+    pieces = [
+        b"n,",
+        b"a=x",
+        b",",
+        b"\1",
+        b"auth=",
+        b"Bearer ",
+        b"token",
+        b"user=",
+        b"y,",
+        b"=2C",
+        b"\xff",
+        b"\0",
+        b"host=",
+        b"=" * 9,
+    ]
+    for _ in range(5000):
+        message = b"".join(rng.choices(pieces, k=rng.randrange(12)))
+        for parse in (sasl.parse_oauthbearer, sasl.parse_xoauth2):
+            try:
+                found = parse(message)
+            except sasl.SaslError:
+                continue
+            assert found.token and "token" not in repr(found)

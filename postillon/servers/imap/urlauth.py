@@ -9,7 +9,7 @@ import hmac
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from ...model.account import Account, Principal
+from ...model.account import Account, AccountState, Principal
 from ...model.address import Address, AddressError
 from ...model.errors import NotFound, Refusal
 from ...model.mail import Mailbox
@@ -93,7 +93,7 @@ class UrlAuthority:
             found = await self.directory.find(Address.parse(name))
             if found.kind is FindKind.LOCAL and len(found.accounts) == 1:
                 account = await self.directory.account(found.accounts[0])
-                if account.name == name:
+                if account.name == name and account.state is AccountState.ACTIVE:
                     return account
         except (AddressError, Refusal) as error:
             raise BadUrl("no such user") from error

@@ -16,6 +16,7 @@ from postillon.protocols.smtp.grammar import (
     encode_xtext,
     parse_auth,
     parse_bdat,
+    parse_burl,
     parse_hello,
     parse_mail,
     parse_rcpt,
@@ -267,3 +268,23 @@ def test_lines_make_a_reply() -> None:
     assert assemble([parse_line(b"250 2.0.0 Ok")]) == Reply(250, "Ok", "2.0.0")
     lines = [parse_line(line) for line in (b"550-5.7.1 No", b"550 5.7.1 never")]
     assert assemble(lines) == Reply(550, ("No", "never"), "5.7.1")
+
+
+@pytest.mark.parametrize(
+    ("argument", "meaning"),
+    [
+        (b"imap://a@b/INBOX/;uid=1 LAST", (b"imap://a@b/INBOX/;uid=1", True)),
+        (b"imap://a@b/INBOX/;uid=1", (b"imap://a@b/INBOX/;uid=1", False)),
+        (b"http://x  last ", (b"http://x", True)),
+    ],
+)
+def test_burl_names_a_url(argument: bytes, meaning: tuple[bytes, bool]):
+    assert parse_burl(argument) == meaning
+
+
+@pytest.mark.parametrize(
+    "argument", [b"", b"LAST", b"imap://x FIRST", b"imap://x y LAST", b"imap:", b"//x", b"imap://" + b"x" * 5000]
+)
+def test_burl_without_a_url_is_refused(argument: bytes):
+    with pytest.raises(GrammarError):
+        parse_burl(argument)
