@@ -36,7 +36,9 @@ def _mail(dovecot: Dovecot, name: str) -> bytes:
     client = imaplib.IMAP4("127.0.0.1", dovecot.imap, timeout=10)
     try:
         client.login(name, "secret")
-        client.select("INBOX", readonly=True)
+        _, (count,) = client.select("INBOX", readonly=True)
+        if count == b"0":
+            return b""
         _, found = client.fetch("1:*", "(BODY.PEEK[])")
         return b"".join(part[1] for part in found if isinstance(part, tuple))
     finally:
