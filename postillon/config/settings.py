@@ -395,6 +395,7 @@ class ContentRules:
     """What is done about dangerous content for the addresses of one domain; what is not given is as in `Content`."""
 
     executables: str = ""
+    scripts: str = ""
     macros: str = ""
     encrypted: str = ""
     bombs: str = ""
@@ -408,6 +409,8 @@ class Content:
 
     executables: str = "refuse"
     """Programs, scripts, shortcuts, installers and disk images, by what they are; also in archives."""
+    scripts: str = "tag"
+    """Scripts for Unix shells and the like."""
     macros: str = "tag"
     """Documents that carry a program or another file."""
     encrypted: str = "tag"
@@ -533,7 +536,7 @@ class Config:
 
 
 _ACTIONS = ("tag", "junk", "quarantine", "refuse")
-_DANGERS = ("executables", "macros", "encrypted", "bombs", "smuggling", "ambiguous")
+_DANGERS = ("executables", "scripts", "macros", "encrypted", "bombs", "smuggling", "ambiguous")
 _WHEN_DOWN = ("continue", "tempfail", "refuse", "quarantine")
 
 CHECKS = (

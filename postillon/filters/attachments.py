@@ -38,6 +38,7 @@ _STRICTNESS = tuple(Action)
 
 CODES: Mapping[Danger, tuple[str, float]] = {
     Danger.EXECUTABLE: ("attachment.executable", 8.0),
+    Danger.SCRIPT: ("attachment.script", 0.5),
     Danger.ACTIVE: ("attachment.macro", 3.5),
     Danger.ENCRYPTED: ("attachment.encrypted", 2.0),
     Danger.BOMB: ("attachment.bomb", 6.0),
@@ -74,6 +75,7 @@ class ContentPolicy:
     """What is done about each danger."""
 
     executables: Action = Action.REFUSE
+    scripts: Action = Action.TAG
     macros: Action = Action.TAG
     encrypted: Action = Action.TAG
     bombs: Action = Action.QUARANTINE

@@ -14,6 +14,8 @@ class Danger(Enum):
 
     EXECUTABLE = "executables"
     """It runs by itself: programs, scripts, shortcuts, installers, disk images, compiled help."""
+    SCRIPT = "scripts"
+    """A script that some program must be told to run: every archive of sources has some."""
     ACTIVE = "macros"
     """A document that carries a program or another file in it."""
     ENCRYPTED = "encrypted"
@@ -92,7 +94,7 @@ DOCUMENTS = frozenset(
 _HTA = re.compile(rb"<hta:application\b")
 _SHORTCUT = re.compile(rb"\A\s{0,16}\[(?:internetshortcut|\{000214a0)", re.IGNORECASE)
 _RTF_OBJECT = re.compile(rb"\\obj(?:data|autlink|update|ocx|emb)\b|\\\*\\objdata", re.IGNORECASE)
-_PDF_ACTION = re.compile(rb"/(?:Launch|EmbeddedFile)\b")
+_PDF_ACTION = re.compile(rb"/Launch\b")
 
 
 def container(data: bytes) -> Container | None:
@@ -121,7 +123,7 @@ def identify(data: bytes, ending: bytes = b"") -> list[Kind]:
         if _RTF_OBJECT.search(data):
             found.append(("document with an embedded object", Danger.ACTIVE))
     elif data.startswith(b"%PDF") and _PDF_ACTION.search(data):
-        found.append(("PDF that starts or carries another file", Danger.ACTIVE))
+        found.append(("PDF that starts a program", Danger.ACTIVE))
     found += _image(data)
     found += _text(data, ending)
     if ending in IMAGES and not found:
@@ -160,7 +162,7 @@ def _text(data: bytes, ending: bytes) -> list[Kind]:
     if ending in SCRIPTS:
         return [("script" if b"\0" not in head else "program", Danger.EXECUTABLE)]
     if head.startswith(b"#!") and re.match(rb"#! ?/[!-~]+", head):
-        return [("script", Danger.EXECUTABLE)]
+        return [("script", Danger.SCRIPT)]
     if _SHORTCUT.match(head):
         return [("shortcut", Danger.EXECUTABLE)]
     if b"<" in head and b":" in data and _HTA.search(data.lower()):

@@ -177,6 +177,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "An attachment can run by itself: {what}, {name}",
         "Une pièce jointe peut s’exécuter : {what}, {name}",
     ),
+    "attachment.script": (
+        "A script is attached: {name}",
+        "Un script est joint : {name}",
+    ),
     "attachment.macro": (
         "An attachment carries a program or another file: {what}, {name}",
         "Une pièce jointe contient un programme ou un autre fichier : {what}, {name}",
