@@ -291,6 +291,16 @@ async def test_a_truncated_answer_is_asked_for_over_tcp(server, resolver):
     assert [transport for _, _, transport in server.queries] == ["udp", "tcp"]
 
 
+async def test_an_answer_of_sixty_kilobytes_is_read_and_not_asked_for_again(server, resolver):
+    server.set_zone("large.test", "".join(f'@ TXT "{number:05}{"x" * 245}"\n' for number in range(230)))
+    server.fail("large.test", "truncate")
+    answer = await resolver.txt("large.test")
+    assert (answer.status, len(answer.records)) == (DnsStatus.OK, 230)
+    assert [len(record) for record in answer.records] == [250] * 230
+    assert (await resolver.txt("large.test")).records == answer.records
+    assert server.count("large.test", "TXT") == 2, "once over UDP, once over TCP"
+
+
 async def test_truncation_without_tcp_is_a_failure(server, clock):
     server.fail("example.test", "truncate")
     await asyncio.sleep(0)
