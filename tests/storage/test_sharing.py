@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -671,3 +672,39 @@ async def test_every_statement_of_sharing_goes_by_an_index(house: Office):
     for sql in noting.statements:
         if any(f" {table}" in sql for table in ("acl", "viewer", "seen")) and "count(*) FROM" not in sql:
             await explain(house.database, sql)
+
+
+async def test_counters_hold_when_all_work_at_once(house: Office):
+    """Two viewers mark, the owner marks, moves and expunges, mail arrives, and a copy goes each way, on two workers."""
+    store, other = house.store, house.again()
+    alice, bob = Principal(house.alice), Principal(house.bob)
+    carol = await add_account(store, "carol@example.test")
+    box, done = await shared(house, "lrswite", "anyone"), await shared(house, "lrswite", "anyone", path=("Done",))
+    mine = await inbox(house, house.bob)
+    uids = [await letter(house, house.alice, box, f"{n}@x") for n in range(12)]
+    theirs = [await letter(house, house.bob, mine, f"{n}@y") for n in range(4)]
+    works = []
+    for n in range(12):
+        some = uids[n % 5 :: 2]
+        works += [
+            store.store_flags(bob, house.alice, box.id, some, "add" if n % 3 else "remove", SEEN),
+            other.store_flags(Principal(carol), house.alice, box.id, some, "add", SEEN | FLAGGED),
+            store.store_flags(alice, house.alice, box.id, some[:2], "add" if n % 2 else "remove", SEEN),
+        ]
+    works += [
+        other.move(alice, house.alice, box.id, uids[:3], done.id),
+        store.remove(alice, house.alice, box.id, uids[3:5]),
+        other.move(bob, house.alice, box.id, uids[5:7], mine.id, house.bob),
+        store.move(bob, house.bob, mine.id, theirs[:2], box.id, house.alice),
+        other.copy(Principal(carol), house.alice, box.id, uids[7:], done.id),
+    ]
+    await asyncio.gather(*works)
+    for place in (box, done):
+        for viewer in (house.bob, carol, house.alice):
+            rows = await seen_by(house, viewer, place)
+            row = await store.mailbox(Principal(viewer), house.alice, place.id)
+            assert (row.total, row.unseen) == (len(rows), sum(not flags & SEEN for _, flags in rows))
+    octets = "SELECT coalesce(sum(size), 0) FROM placement WHERE account_id = ?"
+    for account in (house.alice, house.bob):
+        size = await house.database.read(lambda tx, account=account: tx.one(octets, account))  # type: ignore[misc]
+        assert (await used(house))[account] == size[0]
