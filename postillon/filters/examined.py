@@ -112,6 +112,11 @@ class Examined:
         """The MIME tree; offsets count in `octets`. Takes time with the message's size: `prepare` made a large one's already."""
         return self.survey.part
 
+    @property
+    def is_scanned(self) -> bool:
+        """Somebody has asked for the structure."""
+        return "survey" in self.__dict__
+
     @cached_property
     def survey(self) -> Survey:
         """The MIME tree with what is ambiguous about it."""

@@ -18,10 +18,13 @@ from ..log import Log
 from ..mailauth import authres
 from ..mailauth.content import Content
 from ..mailauth.evaluate import Verdict
+from ..message.header import header_end
 from ..message.incoming import Incoming
+from ..message.part import Part
 from ..model.choice import Choice
 from ..model.errors import Refusal
 from ..model.ids import AccountId
+from ..model.plan import Body
 from ..model.verdict import NO_OPINION, Edits, Finding, Opinion, Thresholds, finding
 from ..seams import Filter
 from . import accept, spam_fields
@@ -68,6 +71,8 @@ class Judgement:
     personal_fields: Mapping[AccountId, bytes] = field(default_factory=dict)
     """Those of accounts with findings or thresholds of their own."""
     verdict: Verdict | None = None
+    scanned: tuple[Body, Part] | None = None
+    """The MIME tree that the checks have read, and of which body it is."""
     findings: tuple[Finding, ...] = ()
     personal: Mapping[AccountId, tuple[Finding, ...]] = field(default_factory=dict)
     """Findings that hold for one account only, besides *findings*."""
@@ -227,6 +232,7 @@ class Judge:
             spam_fields=b"" if fields and len(examined.accounts) == 1 else _fields(findings, common, votes[None]),
             personal_fields=fields,
             verdict=known.verdict if known else None,
+            scanned=_scanned(examined),
             findings=findings,
             personal=personal,
             score=_sum(findings),
@@ -246,6 +252,14 @@ async def _content(incoming: Incoming, header: bytes) -> Content:
         return Content(header, body_chunks(incoming.body, len(header)), is_large=incoming.body.data is None)
 
     return make() if len(header) <= accept.PREPARE_ON_LOOP else await asyncio.to_thread(make)
+
+
+def _scanned(examined: Examined) -> tuple[Body, Part] | None:
+    """What is stored beside the message need not read its structure again, if a check has; and if all agree where it begins."""
+    header = examined.header
+    if not examined.is_scanned or header_end(header, 0, len(header)) != len(header):
+        return None
+    return examined.incoming.body, examined.structure
 
 
 def _filed_header(content: Content, header: bytes | None) -> bytes | None:

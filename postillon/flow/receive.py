@@ -16,7 +16,7 @@ from ..message.encoded_words import decode
 from ..message.header import first, unfold, values
 from ..message.incoming import Incoming
 from ..message.octets import Octets
-from ..message.prepare import thread_links
+from ..message.prepare import prepare_scanned, thread_links
 from ..message.trace import received, return_path
 from ..model.address import Address
 from ..model.envelope import Accepted, Client, Envelope, Recipient
@@ -201,7 +201,10 @@ class Receiver:
         if fates.holds_back:
             facts = why_held(header, judged)
             items += await self._deliverer.holds(envelope, incoming.accepted, fates, copies, facts)
-        prepared = await accept.prepared(incoming.body, judged.filed_header, len(header))
+        if judged.filed_header is None and judged.scanned is not None and judged.scanned[0] is incoming.body:
+            prepared = prepare_scanned(header, judged.scanned[1])
+        else:
+            prepared = await accept.prepared(incoming.body, judged.filed_header, len(header))
         plan = Plan(
             body=incoming.body,
             prepared=prepared,

@@ -50,6 +50,11 @@ def prepare_under(header: bytes, blob: Buffer, body_start: int) -> Prepared:
     return _prepared(fields, scan_with(blob, body_start, fields))
 
 
+def prepare_scanned(header: bytes, part: Part) -> Prepared:
+    """The same for a message whose structure is known: *header* is as it lies in the blob, *part* has the blob's offsets."""
+    return _prepared(headers.values(header[: headers.MAX_HEADER]), part)
+
+
 def _prepared(fields: dict[bytes, list[bytes]], part: Part) -> Prepared:
     """*part* has the blob's offsets."""
     message_id = _message_ids(fields.get(b"message-id"), 1)

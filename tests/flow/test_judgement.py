@@ -8,10 +8,15 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from bench.corpus import message as corpus_message
 from postillon.filters.examined import Examined
 from postillon.filters.skeleton import Skeleton
 from postillon.flow.judgement import Judge, JudgeSettings
 from postillon.flow.receive import Receiver
+from postillon.message.part import decode_structure
+from postillon.message.prepare import prepare, prepare_scanned
+from postillon.message.structure import survey
+from postillon.model.account import SERVER
 from postillon.model.choice import Choice
 from postillon.model.errors import Refusal
 from postillon.model.ids import AccountId
@@ -231,3 +236,22 @@ async def test_junk_is_junk_for_everybody_however_many_there_are(office: Office)
     await arrive(judged(office, scored(7), mine), names)
     assert [len(await office.mail(one.id, ("Junk",))) for one in accounts] == [1] * 59 + [0]
     assert len(await office.mail(wanted)) + len(await office.queued()) == 1
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_what_a_check_has_read_is_stored_as_if_it_were_read_again(number: int):
+    octets = corpus_message(number)
+    header = octets[: octets.index(b"\r\n\r\n") + 4]
+    assert prepare_scanned(header, survey(octets).part) == prepare(octets)
+
+
+@pytest.mark.parametrize("more", [b"", b"X-Spam-Flag: NO\r\n", b"Content-Type: multipart/mixed; boundary=b\r\n"])
+async def test_the_stored_structure_is_the_same_with_checks_and_without(office: Office, more: bytes):
+    text = more + b"From: joe@sender.test\r\nMessage-ID: <1@x.test>\r\n\r\n--b\r\n\r\nHello.\r\n--b--\r\n"
+    await arrive(office, text=text)
+    await arrive(judged(office, Reads()), text=text)
+    box = await office.store.find_mailbox(SERVER, office.bob, ("INBOX",))
+    one, other = await office.store.emails(SERVER, office.bob, box.id, [1, 2])
+    if not more.startswith(b"X-Spam"):  # there the second lacks a field
+        assert one.overview == other.overview
+    assert decode_structure(one.structure) == decode_structure(other.structure)
