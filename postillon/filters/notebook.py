@@ -19,6 +19,8 @@ from .shapes import name_hash, shapes, site
 
 MOST = 5000
 """Entries that wait at the same time, of each kind."""
+STEP = 500
+"""Entries that are written at a time: mail waits no longer than that."""
 MOST_RECIPIENTS = 100
 """Of one message; who writes to more is no friend of all of them."""
 GOOD = 0.25
@@ -86,5 +88,8 @@ class Notebook:
             return 0
         self._met, self._heard, self._domains = {}, {}, set()
         shaped = [(shape, domain) for domain in domains if "." in domain for shape in shapes(domain)]
-        await self._knowledge.note(met, heard, shaped)
+        keys = sorted(heard)
+        for at in range(0, max(len(met), len(keys), len(shaped)), STEP):
+            part = {key: heard[key] for key in keys[at : at + STEP]}
+            await self._knowledge.note(met[at : at + STEP], part, shaped[at : at + STEP])
         return len(met) + len(heard)
