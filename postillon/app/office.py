@@ -481,7 +481,7 @@ def _is_self(config: Config) -> IsSelf:
     everywhere = bool(ours & {"0.0.0.0", "::"})
 
     def is_self(address: str, port: int) -> bool:
-        if port not in (config.listen.smtp, config.listen.proxy):
+        if port not in (config.listen.smtp, config.listen.proxy, config.listen.lmtp):
             return False
         return address in ours or (everywhere and _is_local(address))
 

@@ -22,8 +22,8 @@ from .sign import Signer
 
 log = Log("convert")
 
-AT_ONCE = 2
-"""Messages converted side by side: each is in memory as a whole."""
+AT_ONCE = 1
+"""Messages converted side by side: each is in memory as a whole, twice."""
 _BLOCK = 1 << 20
 
 
