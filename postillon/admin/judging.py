@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..filters.tokens import VERSION
@@ -80,6 +81,8 @@ async def judging_choose(
     """Change what is given; with *reset* the rest is as configured again."""
     account, knowledge = await tools.directory.find_account(address), _knowledge(tools)
     before = Choice() if reset else await knowledge.choice(account.id)
+    if not all(math.isfinite(score) and abs(score) < 1000 for score in (tag, junk, refuse) if score is not None):
+        raise Refusal("A threshold is a number between -1000 and 1000", status="5.5.4")
     if language is not None and language not in LANGUAGES:
         raise Refusal(f"There are no sentences in {language!r}; known are {', '.join(LANGUAGES)}", status="5.5.4")
     choice = Choice(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
+import math
 import re
 import tomllib
 import types
@@ -308,6 +309,9 @@ def _senseless_filters(config: Config) -> Iterator[Found]:
                 yield ("filters", key), f"`filters.{key}`: there is no check {name!r}{hint}"
     if filters.own and not Path(filters.own).is_absolute():
         yield ("filters", "own"), "`filters.own`: the path must be absolute"
+    for code, score in filters.scores.items():
+        if not math.isfinite(score):
+            yield ("filters", "scores", code), f"`filters.scores`: {score} is no score for {code!r}"
     for name in ("time", "total_time"):
         if not 1 <= getattr(filters, name) <= 300:
             yield ("filters", name), f"`filters.{name}`: {getattr(filters, name)} is not between 1 and 300 seconds"

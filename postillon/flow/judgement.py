@@ -8,6 +8,7 @@ late leaves a finding; no fault in here loses a message or keeps it waiting beyo
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -243,8 +244,10 @@ class Judge:
         )
 
     def _weighed(self, one: Finding) -> Finding:
-        score = self._settings.scores.get(one.code)
-        return one if score is None else replace(one, score=score)
+        score = self._settings.scores.get(one.code, one.score)
+        if not math.isfinite(score):  # no other finding would count beside it
+            score = 0.0
+        return one if score == one.score else replace(one, score=score)
 
 
 async def _content(incoming: Incoming, header: bytes) -> Content:

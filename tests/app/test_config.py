@@ -185,6 +185,8 @@ def test_checks_of_mail_are_named_as_they_are_known():
         ("junk = 1\ntag = 2", "must not become smaller"),
         ("time = 0", "not between 1 and 300"),
         ('own = "filter.py"', "must be absolute"),
+        ("scores = { x = nan }", "is no score for 'x'"),
+        ("junk = nan", "must not become smaller"),
     ):
         with pytest.raises(ConfigError, match=re.escape(words)):
             parse(f'hostname = "a.test"\ndata = "/x"\n[filters]\n{wrong}\n')

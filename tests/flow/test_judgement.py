@@ -255,3 +255,9 @@ async def test_the_stored_structure_is_the_same_with_checks_and_without(office: 
     if not more.startswith(b"X-Spam"):  # there the second lacks a field
         assert one.overview == other.overview
     assert decode_structure(one.structure) == decode_structure(other.structure)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
+async def test_a_score_that_is_no_number_does_not_outweigh_the_others(office: Office, score: float):
+    await arrive(judged(office, scored(score), replace(scored(7), name="other")))
+    assert len(await office.mail(office.bob, ("Junk",))) == 1
