@@ -34,7 +34,7 @@ class UrlAuthority:
     async def sign(self, url: MessageUrl, owner: Account, mailbox: Mailbox) -> bytes:
         """*url* of a message in *mailbox*, with its token. Raises BadUrl if it is not the owner's or not ours."""
         assert url.access is not None
-        if url.host != self.host.lower() or url.user != owner.name:
+        if url.host != self.host.lower() or _canonical(url.user) != owner.name:
             raise BadUrl("it must name this server, and you")
         key = await self.store.make_urlauth_key(Principal(owner.id), mailbox.account, mailbox.id)
         return b"%b:internal:%b" % (url.access.rump, self._token(key, url.access.rump).hex().encode())
@@ -53,7 +53,7 @@ class UrlAuthority:
         """
         try:
             url = parse(text)
-            if url.user != sender or url.access is None or url.access.who not in _of(sender):
+            if _canonical(url.user) != sender or url.access is None or not _is_for(url.access.who, sender):
                 raise BadUrl("it is not the sender's own")
             return octets(self.store, await self._open(url))
         except BadUrl as error:
@@ -63,7 +63,7 @@ class UrlAuthority:
         """RFC 4467 §3: who is logged in may use `authuser`."""
         word, _, name = who.partition("+")
         if word == "submit":
-            return reader.name in self.submitters
+            return reader.name in map(_canonical, self.submitters)
         return word in ("anonymous", "authuser") or _canonical(name) == reader.name
 
     async def _open(self, url: MessageUrl) -> Located:
@@ -74,7 +74,7 @@ class UrlAuthority:
             raise BadUrl("expired")
         if url.access.mechanism != MECHANISM or url.mailbox is None:
             raise BadUrl("no such mechanism")
-        owner = Principal((await self._owner(url.user)).id)
+        owner = Principal((await self._owner(_canonical(url.user))).id)
         assert owner.account is not None
         try:
             mailbox = await self.store.find_mailbox(owner, owner.account, tuple(url.mailbox.split("/")))
@@ -104,8 +104,10 @@ class UrlAuthority:
         return hmac.digest(key, rump, "sha256")
 
 
-def _of(name: str) -> tuple[str, ...]:
-    return (f"submit+{name}", f"user+{name}", "authuser", "anonymous")
+def _is_for(who: str, sender: str) -> bool:
+    """RFC 4467 §3: the access identifier *who* lets the server read it to submit it for *sender*."""
+    word, _, name = who.partition("+")
+    return word in ("authuser", "anonymous") or _canonical(name) == sender
 
 
 def _canonical(name: str) -> str:

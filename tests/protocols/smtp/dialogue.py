@@ -1,6 +1,6 @@
 """Reads and plays the dialogues of `tests/dialogues/smtp`, written to be compared with the RFCs.
 
-# text: a comment           ! word value: a setting (submission, lmtp, trusted, wishes, binary, size, recipients)
+# text: a comment           ! word value: a setting (burl, submission, lmtp, trusted, wishes, binary, size, recipients)
 C: text                     a line that the client sends (CR LF is added); lines in a row are sent as one segment
 C> text                     octets as they are, with Python's escapes
 S: pattern                  a line of the server; `*` stands for anything
@@ -21,6 +21,7 @@ from postillon.protocols.smtp.events import (
     AuthResponse,
     Bdat,
     BdatEnd,
+    Burl,
     Chunk,
     DataEnd,
     DataStart,
@@ -46,6 +47,8 @@ from postillon.protocols.smtp.server import ServerEngine, SmtpLimits
 FOLDER = Path(__file__).parents[2] / "dialogues" / "smtp"
 _STEP = re.compile(r"([CS]: ?|C> |S\. |M: ?|! |#)(.*)")
 OK = Reply(250, "Ok", "2.0.0")
+DRAFT_URL, DRAFT = b"imap://alice@mail.example/Drafts/;uid=1;urlauth=submit+alice:internal:00", b"Subject: draft\r\n\r\nHi\r\n"
+"""What BURL finds; nothing else."""
 
 
 @dataclass
@@ -62,6 +65,17 @@ class Dialogue:
     @property
     def limits(self) -> SmtpLimits:
         return SmtpLimits(size=int(self.settings.get("size", 50 << 20)), recipients=int(self.settings.get("recipients", 1000)))
+
+    def session(self) -> ToySession:
+        lmtp = "lmtp" in self.settings
+        engine = ServerEngine(
+            self.limits,
+            lmtp=lmtp,
+            submission="submission" in self.settings,
+            offers=self.offers,
+            burl=self.settings.get("burl", ""),
+        )
+        return ToySession(engine, lmtp=lmtp)
 
     @property
     def offers(self) -> Offers:
@@ -148,6 +162,11 @@ class ToySession:
                 continue
             if isinstance(event, Bdat):
                 continue
+            if isinstance(event, Burl) and event.url == DRAFT_URL:
+                self._chunks.append(self.engine.take(DRAFT))
+                self.engine.accepted(event)
+                answers.append(b"" if event.last else Reply(250, f"{len(DRAFT)} octets read", "2.6.0").encode())
+                continue
             if self.lmtp and isinstance(event, DataEnd):
                 answers += [reply.encode() for reply in self._each(event)]
                 continue
@@ -202,6 +221,9 @@ class ToySession:
     def _bdat_end(self, event: BdatEnd) -> Reply:
         return Reply(250, f"{event.size} octets", "2.0.0")
 
+    def _burl(self, event: Burl) -> Reply:
+        return Reply(554, "The URL cannot be opened", "5.6.6")
+
     def _auth(self, event: Auth) -> Reply:
         self._responses, self._mechanism = [], event.mechanism
         if event.mechanism not in ("PLAIN", "LOGIN"):
@@ -247,6 +269,7 @@ _ANSWERS: dict[type, Callable[[ToySession, Event], Reply]] = {
     DataStart: ToySession._data_start,
     DataEnd: ToySession._data_end,
     BdatEnd: ToySession._bdat_end,
+    Burl: ToySession._burl,
     Auth: ToySession._auth,
     AuthResponse: ToySession._response,
     StartTls: ToySession._start_tls,

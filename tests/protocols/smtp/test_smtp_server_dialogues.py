@@ -2,15 +2,12 @@
 
 import pytest
 
-from postillon.protocols.smtp.server import ServerEngine
-
-from .dialogue import Dialogue, ToySession, agrees, dialogues
+from .dialogue import Dialogue, agrees, dialogues
 
 
 @pytest.mark.parametrize("dialogue", dialogues(), ids=lambda dialogue: dialogue.name)
 def test_dialogue(dialogue: Dialogue) -> None:
-    lmtp, submission = "lmtp" in dialogue.settings, "submission" in dialogue.settings
-    session = ToySession(ServerEngine(dialogue.limits, lmtp=lmtp, submission=submission, offers=dialogue.offers), lmtp=lmtp)
+    session = dialogue.session()
     for segment, patterns, closes in dialogue.turns:
         answer = session.receive(segment)
         assert agrees(answer, patterns), (segment, answer, patterns)

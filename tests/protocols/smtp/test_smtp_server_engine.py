@@ -56,9 +56,7 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 def test_a_dialogue_may_arrive_in_any_pieces(dialogue: Dialogue, cuts: list[int]) -> None:
     if dialogue.name.startswith("early"):
         return  # octets that come later are not too early
-    submission, lmtp = "submission" in dialogue.settings, "lmtp" in dialogue.settings
-    together = ToySession(ServerEngine(dialogue.limits, submission=submission, lmtp=lmtp, offers=dialogue.offers), lmtp=lmtp)
-    apart = ToySession(ServerEngine(dialogue.limits, submission=submission, lmtp=lmtp, offers=dialogue.offers), lmtp=lmtp)
+    together, apart = dialogue.session(), dialogue.session()
     for segment, _, _ in dialogue.turns:
         answer = together.receive(segment)
         assert b"".join(apart.receive(piece) for piece in pieces(segment, cuts)) == answer
