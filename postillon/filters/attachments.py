@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ..message.part import Part
+from ..message.structure import ENCODED_MESSAGE
+from ..message.transfer import IDENTITY
 from ..model.errors import Refusal, Unavailable
 from ..model.ids import AccountId
 from ..model.verdict import NO_OPINION, Finding, Opinion, finding
@@ -184,11 +186,26 @@ def look(examined: Examined) -> list[Finding]:
 def _found(examined: Examined) -> Iterator[Found]:
     budget = Budget(len(examined.octets))
     known: set[Found] = set()
-    for part in examined.leaves:
+    for part in (*examined.leaves, *_encoded_messages(examined)):
         for found in _in_part(examined, part, budget):
             if found not in known:
                 known.add(found)
                 yield found
+
+
+def _encoded_messages(examined: Examined) -> list[Part]:
+    """Embedded messages in a transfer encoding, which is forbidden: their parts are not in the tree, some programs show them."""
+    if ENCODED_MESSAGE not in examined.survey.ambiguities:
+        return []
+    found, work = [], [examined.structure]
+    while work:
+        part = work.pop()
+        if part.message is not None:
+            if part.encoding not in IDENTITY:
+                found.append(part)
+            work.append(part.message)
+        work += part.children
+    return found
 
 
 def _in_part(examined: Examined, part: Part, budget: Budget) -> Iterator[Found]:
@@ -220,4 +237,6 @@ def _all_params(part: Part) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _default_name(part: Part) -> str:
+    if part.type == b"message":  # one that is encoded: its parts are not in the tree
+        return "message.eml"
     return f"{part.type.decode('latin-1')}/{part.subtype.decode('latin-1')}".replace("/", "-")[:60]

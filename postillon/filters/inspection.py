@@ -7,7 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..message import transfer
+from ..message.structure import scan
 from . import archive, markup
+from .ambiguity import names_of
 from .archive import Bomb, Budget
 from .filetype import Danger, container, deceives, ending_of, identify
 from .listings import ArchiveError
@@ -16,6 +19,7 @@ MAX_FOUND = 20
 """Findings of one message; the rest would say the same."""
 MAX_NAME = 200
 _MARKUP = frozenset((b"html", b"htm", b"xhtml", b"xht", b"shtml", b"svg", b"svgz", b"mht", b"mhtml"))
+_MESSAGES = frozenset((b"eml", b"mht", b"mhtml"))
 _OFFICE = "[Content_Types].xml"
 _WORDS = {"turned": "a name that is written backwards", "double": "a second ending", "spaced": "an ending far to the right"}
 _UU = re.compile(rb"(?:\A|\n)begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n")
@@ -43,10 +47,13 @@ def _inspect(path: str, data: bytes, budget: Budget, depth: int) -> Iterator[Fou
     if ending in _MARKUP or data[:512].lstrip()[:1] == b"<":
         yield from _markup(path, data)
     kind = container(data)
-    if kind is None:
+    if kind is None and ending not in _MESSAGES:
         return
     if depth >= archive.MAX_DEPTH:
         yield Found(Danger.BOMB, f"more than {archive.MAX_DEPTH} archives in each other", path)
+        return
+    if kind is None:
+        yield from _message(path, data, budget, depth)
         return
     inside = _Inside(path)
     try:
@@ -62,6 +69,27 @@ def _inspect(path: str, data: bytes, budget: Budget, depth: int) -> Iterator[Fou
         yield Found(Danger.ENCRYPTED, "archive that cannot be read", path)
     except RecursionError:  # cannot be, as the depth is bounded; a bound that somebody raises must not lose mail
         yield Found(Danger.BOMB, "archives in each other", path)
+
+
+def _message(path: str, data: bytes, budget: Budget, depth: int) -> Iterator[Found]:
+    """Of a message that is a file: attached in an encoding, or packed."""
+    work = [scan(data)]
+    try:
+        while work:
+            part = work.pop()
+            if part.message and part.encoding in transfer.IDENTITY:
+                work.append(part.message)
+            elif part.children:
+                work += reversed(part.children)
+            else:
+                budget.entry()
+                octets = transfer.decode(data[part.body_start : part.body_end], part.encoding)[: archive.MAX_FILE]
+                budget.take(len(octets))
+                own = "message.eml" if part.message else part.subtype.decode("latin-1")[:40]
+                for name in names_of(part)[:4] or [own]:
+                    yield from _inspect(_joined(path, name), octets, budget, depth + 1)
+    except Bomb as bomb:
+        yield Found(Danger.BOMB, str(bomb), path)
 
 
 def _name(path: str, name: str) -> Iterator[Found]:

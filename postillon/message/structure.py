@@ -25,6 +25,7 @@ __all__ = [
     "shifted", "survey",
 ]  # fmt: skip
 
+ENCODED_MESSAGE = "embedded message is encoded"
 MAX_DEPTH = 100
 MAX_PARTS = 10_000
 MAX_BOUNDARY = 2048
@@ -175,7 +176,7 @@ class _Scanner:
         start, stop = node.body_start, node.body_end
         if node.encoding not in _IDENTITY:
             # RFC 2046 §5.2.1 forbids it. The octets are no message as they stand, so its body is all there is.
-            self._note("embedded message is encoded")
+            self._note(ENCODED_MESSAGE)
             inner = self._add(start, stop, node.depth + 1, False, (start, {}))
         else:
             inner = self._add(start, stop, node.depth + 1, False)

@@ -68,6 +68,18 @@ async def test_what_is_attached_to_an_attached_message_is_found() -> None:
     assert ("attachment.executable", "Windows program") in await codes(text)
 
 
+@pytest.mark.parametrize("kind", ["message/rfc822", "application/octet-stream"])
+async def test_a_message_that_is_encoded_or_packed_is_looked_into(kind: str) -> None:
+    inner = d.with_attachments(d.part("evil.jpg", d.PROGRAM))
+    for name, data in (("x.eml", inner), ("x.zip", d.zipped({"mail/x.eml": inner}))):
+        found = await codes(d.with_attachments(d.part(name, data, kind if name == "x.eml" else "application/zip")))
+        assert ("attachment.executable", "Windows program") in found
+    deep = inner
+    for _ in range(7):
+        deep = d.with_attachments(d.part("x.eml", deep, kind))
+    assert ("attachment.bomb", "more than 5 archives in each other") in await codes(deep)
+
+
 async def test_a_large_attachment_is_looked_at_in_a_thread() -> None:
     text = d.with_attachments(d.part("big.zip", d.zipped({"evil.exe": d.PROGRAM, "big": bytes(range(256)) * 4000}, 0)))
     assert ("attachment.executable", "Windows program") in await codes(text)
