@@ -126,7 +126,10 @@ class Judge:
         judged = self._judgement(examined, known, opinions, chosen)
         _note(incoming, known, judged)
         if self._notebook is not None:
-            _remember(self._notebook, examined, judged, self._settings.thresholds)
+            try:
+                _remember(self._notebook, examined, judged, self._settings.thresholds)
+            except Exception as error:  # only remembered: no reason to keep the message waiting
+                log.error("judgement not noted", session=incoming.client.session, exc=error)
         return judged
 
     async def _chosen(self, examined: Examined) -> Mapping[AccountId, Choice]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..filters.notebook import Notebook
+from ..log import Log
 from ..message.incoming import Incoming
 from ..message.octets import Octets
 from ..message.trace import return_path
@@ -29,6 +30,8 @@ from .plan import filed_everywhere
 from .receive import about, check_local, discarded, note_accepted, received_field
 from .rules import NO_ORDERS, OUT, Orders, Rules
 from .sign import Signer
+
+log = Log("submit")
 
 
 class Submitter:
@@ -134,7 +137,10 @@ class Submitter:
         receipt = await self._commit(plan)
         note_accepted(incoming, receipt, started)
         if self._notebook is not None:
-            self._notebook.wrote(_account(client), incoming.envelope, edited.header)
+            try:
+                self._notebook.wrote(_account(client), incoming.envelope, edited.header)
+            except Exception as error:  # the message is accepted: nothing that is only remembered may undo that
+                log.error("recipients not noted", session=client.session, exc=error)
         return receipt
 
     def _orders(self, incoming: Incoming, header: bytes) -> Orders:
