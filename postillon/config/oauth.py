@@ -43,9 +43,9 @@ def senseless_logins(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("oauth", "audience"), "`oauth.audience`: must say what tokens for this server are for"
     if oauth.introspection and not (oauth.issuer and oauth.client_id and oauth.client_secret_file):
         yield ("oauth", "introspection"), "`oauth.introspection`: needs `issuer`, `client_id` and `client_secret_file` too"
-    listen = config.listen
-    if (listen.imaps_certificate or listen.submissions_certificate) and not config.tls.client_authorities:
-        yield ("tls", "client_authorities"), "`tls.client_authorities`: must name who vouches for the clients' certificates"
+    for service in ("imaps_certificate", "submissions_certificate"):
+        if getattr(config.listen, service) and not config.tls.client_authorities:
+            yield ("listen", service), f"`listen.{service}`: needs `tls.client_authorities`, who vouch for clients' certificates"
 
 
 def _is_secure(url: str) -> bool:

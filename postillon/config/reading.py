@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from ..model.address import Address, AddressError, parse_domain
+from ..servers.imap.capability import known_words
 from .addresses import server_address
 from .content import senseless_content
 from .lines import key_lines, line_of
@@ -215,6 +216,9 @@ def _senseless_imap(config: Config) -> Iterator[Found]:
         yield ("imap", "message_limit"), "`imap.message_limit`: must be 0 or at least 1000"
     if not 1000 <= config.imap.save_limit <= 100_000:
         yield ("imap", "save_limit"), "`imap.save_limit`: must be from 1000 to 100000"
+    for name in config.imap.hidden:
+        if name.upper() not in known_words():
+            yield ("imap", "hidden"), f"`imap.hidden`: {name!r} is no capability that can be hidden"
 
 
 def _senseless_network(config: Config) -> Iterator[Found]:

@@ -82,6 +82,13 @@ def test_broken_toml_has_its_line():
         (GOOD + "workers = -1\n", 3),
         (GOOD + '[dns]\nservers = ["127.0.0.1", "dns.example.org"]\n', 4),
         (GOOD + '[listen]\naddresses = ["mail.example.org"]\n', 4),
+        (GOOD + '[imap]\nhidden = ["UIDONLI"]\n', 4),
+        (GOOD + "[imap]\nmessage_limit = 10\n", 4),
+        (GOOD + "[imap]\nsave_limit = 200000\n", 4),
+        (GOOD + '[oauth]\nissuer = "http://login.example.org"\naudience = "x"\n', 4),
+        (GOOD + '[oauth]\nissuer = "https://login.example.org"\n', 3),
+        (GOOD + '[oauth]\nissuer = "https://login.example.org"\nintrospection = "https://login.example.org/ask"\n', 5),
+        (GOOD + "[listen]\nimaps_certificate = 996\n", 4),
     ],
 )
 def test_what_cannot_be_meant_is_told_by_line(text: str, line: int):
