@@ -18,7 +18,7 @@ from ..protocols.smtp.server import SmtpLimits
 from ..servers.imap.urlauth import UrlAuthority
 from ..servers.smtp.lmtp import LmtpServer
 from ..servers.smtp.mx import MxServer
-from ..servers.smtp.session import SmtpSettings
+from ..servers.smtp.service import SmtpSettings
 from ..servers.smtp.submission import SubmissionServer
 from .content import Heard
 from .data import Opened

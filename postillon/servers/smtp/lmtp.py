@@ -22,7 +22,8 @@ from ...protocols.smtp.reply import Reply
 from ...protocols.smtp.server import ServerEngine
 from ...seams import Clock
 from .conversation import Hangup
-from .session import INTERNAL_ERROR, MailPath, Note, Session, SmtpServer, SmtpSettings, Spool, Transaction, reply_to, taken
+from .service import INTERNAL_ERROR, MailPath, Note, SmtpServer, SmtpSettings, Spool, Transaction, reply_to, taken
+from .session import Session
 
 NOT_TRUSTED = Reply(554, "Only mail servers that are trusted here may deliver by LMTP", "5.7.1")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...net.stream import Stream
-from .session import Session, SmtpServer
+from .service import SmtpServer
+from .session import Session
 
 
 class MxServer(SmtpServer):

@@ -20,7 +20,8 @@ from ...protocols.smtp.reply import Reply
 from ...protocols.smtp.server import ServerEngine
 from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory
 from .conversation import Hangup
-from .session import MailPath, Note, Session, SmtpServer, SmtpSettings, Spool, reply_to
+from .service import MailPath, Note, SmtpServer, SmtpSettings, Spool, reply_to
+from .session import Session
 
 LOGIN_FIRST = Reply(530, "Authentication required", "5.7.0")  # RFC 4954 §6
 TLS_FIRST = Reply(530, "Must issue a STARTTLS command first", "5.7.0")  # RFC 3207 §4

@@ -13,7 +13,7 @@ from postillon.net.listener import bind, serve
 from postillon.net.stream import connect
 from postillon.protocols.smtp.server import SmtpLimits
 from postillon.servers.imap.urlauth import UrlAuthority
-from postillon.servers.smtp.session import SmtpSettings
+from postillon.servers.smtp.service import SmtpSettings
 from postillon.servers.smtp.submission import SubmissionServer
 from tests.servers.smtp.house import Office, Peer
 

@@ -23,7 +23,7 @@ from postillon.protocols.scram import make_keys
 from postillon.seams import FindKind, Found
 from postillon.servers.smtp.lmtp import LmtpServer
 from postillon.servers.smtp.mx import MxServer
-from postillon.servers.smtp.session import SmtpSettings
+from postillon.servers.smtp.service import SmtpSettings
 from postillon.servers.smtp.submission import SubmissionServer
 from tests.kinds import FixedClock
 

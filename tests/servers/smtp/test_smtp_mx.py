@@ -18,7 +18,7 @@ from postillon.net.tls import ServerTls, client_context
 from postillon.protocols.smtp.offers import Offers
 from postillon.protocols.smtp.server import SmtpLimits
 from postillon.servers.smtp.patience import Patience, PatienceSettings
-from postillon.servers.smtp.session import SmtpSettings, reply_to
+from postillon.servers.smtp.service import SmtpSettings, reply_to
 from tests.protocols.smtp.dialogue import Dialogue, agrees, dialogues
 
 from .house import HOSTNAME, Peer, lmtp, mx, submission

@@ -12,7 +12,7 @@ from postillon.bus.local import LocalBus
 from postillon.protocols.smtp.server import SmtpLimits
 from postillon.servers.smtp.mx import MxServer
 from postillon.servers.smtp.patience import PatienceSettings
-from postillon.servers.smtp.session import SmtpSettings
+from postillon.servers.smtp.service import SmtpSettings
 from postillon.servers.smtp.submission import SubmissionServer
 from tests.kinds import FixedClock
 

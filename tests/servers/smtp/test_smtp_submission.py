@@ -12,7 +12,7 @@ from postillon.net.tls import ServerTls
 from postillon.protocols.scram import ScramClient
 from postillon.seams import DIRECTORY_TOPIC
 from postillon.servers.smtp.patience import PatienceSettings
-from postillon.servers.smtp.session import SmtpSettings
+from postillon.servers.smtp.service import SmtpSettings
 
 from .house import HOSTNAME, House, Peer, submission
 

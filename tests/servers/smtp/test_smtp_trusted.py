@@ -7,7 +7,7 @@ import pytest
 from postillon.bus.local import LocalBus
 from postillon.model.account import AccountState
 from postillon.net.networks import LOOPBACK, Networks
-from postillon.servers.smtp.session import SmtpSettings
+from postillon.servers.smtp.service import SmtpSettings
 
 from .house import HOSTNAME, lmtp, mx, submission
 
