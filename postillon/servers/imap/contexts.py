@@ -136,10 +136,15 @@ class Contexts:
 
     by_tag: dict[bytes, Context] = field(default_factory=dict)
 
-    def begin(self, view: View, context: Context) -> None:
-        self.by_tag[context.tag] = context
+    @staticmethod
+    def watch(view: View) -> None:
+        """Note from now on which messages something happens to."""
         if view.watched is None:
             view.watched = set()
+
+    def begin(self, view: View, context: Context) -> None:
+        self.by_tag[context.tag] = context
+        self.watch(view)
 
     def end(self, view: View, tags: Iterable[bytes]) -> None:
         for tag in tags:

@@ -60,8 +60,10 @@ async def search(session: Session, command: Command, request: Search) -> bytes |
 
 def check_tag(selected: Selected, command: Command, wanted: SearchReturn | None) -> None:
     """RFC 5267 §4.3: updates are told by the tag, so it must not be in use. Raises BadCommand."""
-    if wanted is not None and wanted.update and command.tag in selected.contexts.by_tag:
-        raise BadCommand("The tag is that of another search")
+    if wanted is not None and wanted.update:
+        if command.tag in selected.contexts.by_tag:
+            raise BadCommand("The tag is that of another search")
+        selected.contexts.watch(selected.view)  # from before the search: what happens while it runs counts, too
 
 
 def keep(session: Session, selected: Selected, context: Context) -> None:
@@ -72,6 +74,7 @@ def keep(session: Session, selected: Selected, context: Context) -> None:
     if reason or session.limited is not None:
         reason = reason or "It did not look at all messages"
         session.dialogue.write(b"* NO [%b] %b\r\n" % (no_update(context.tag), reason.encode()))
+        contexts.end(selected.view, ())
     else:
         contexts.begin(selected.view, context)
 
