@@ -62,7 +62,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with OpenDkim(folder, "example.org", "other.test") as milter:
         installed = install(folder, "--user", "")
         text = installed.config.read_text()
-        text += f'\n[milters.opendkim]\naddress = "{milter.address}"\nwhen_down = "tempfail"\n[filters]\noff = ["dnsbl"]\n'
+        text += f'\n[milters.opendkim]\naddress = "{milter.address}"\nwhen_down = "tempfail"\n'
         text += '\n[dns]\nservers = ["127.0.0.1:9"]\n' if "[dns]" not in text else ""
         installed.config.write_text(text)
         with serving(installed):
