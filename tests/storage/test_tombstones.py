@@ -12,7 +12,7 @@ from postillon.model.ids import MailboxId, ModSeq
 from postillon.model.plan import File, Plan
 from postillon.seams import Tx
 from postillon.storage.store import AppendItem
-from postillon.storage.store.store import KEEP_GONE_S
+from postillon.storage.store.calls.upkeep import KEEP_GONE_S
 
 from .conftest import Office, add_account
 from .test_store import PREPARED, append, inbox, spooled

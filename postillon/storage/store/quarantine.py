@@ -21,7 +21,8 @@ from .filing import refer
 from .queue import enqueue, unrefer
 
 if TYPE_CHECKING:
-    from .store import Rope, Store
+    from .calls.core import Rope
+    from .store import Store
 
 REF_QUARANTINE = 3
 STEP = 200
@@ -164,7 +165,7 @@ class Quarantine:
         return await self._store.database.peek(total)
 
     async def octets(self, held: Held) -> Rope:
-        from .store import Rope
+        from .calls.core import Rope
 
         return Rope(Octets.decode(held.recipe, held.blob_size), held.blob)
 

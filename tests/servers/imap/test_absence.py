@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from postillon.model.account import SERVER
 from postillon.servers.imap.vanished import without
-from postillon.storage.store.store import KEEP_GONE_S
+from postillon.storage.store.calls.upkeep import KEEP_GONE_S
 
 from .house import SIMPLE, House
 

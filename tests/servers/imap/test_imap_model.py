@@ -23,7 +23,7 @@ from postillon.net.listener import bind, serve
 from postillon.servers.imap.keywords import Keywords
 from postillon.servers.imap.session import ImapServer, ImapSettings
 from postillon.storage.ids import IdSource
-from postillon.storage.store.store import KEEP_GONE_S
+from postillon.storage.store.calls.upkeep import KEEP_GONE_S
 
 from .house import Client, House, open_house
 

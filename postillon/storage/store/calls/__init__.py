@@ -1,0 +1,1 @@
+"""The methods of `Store`, a module for each kind of question."""
