@@ -45,7 +45,7 @@ def banned(server: Postillon) -> list[str]:
 
 def test_a_dictionary_attack_ends_in_a_ban_that_holds_for_all_services(server: Postillon, tmp_path: Path) -> None:
     unknown = b"".join(b"RCPT TO:<nobody%d@example.test>\r\n" % n for n in range(9))
-    for _ in range(4):
+    for _ in range(12):
         hunt(server, "127.0.0.66", unknown)
     wait_until(lambda: "127.0.0.66/32" in banned(server), 10, "the ban")
     for _ in range(6):  # on each worker
@@ -65,8 +65,8 @@ def test_127_0_0_1_is_never_banned(server: Postillon) -> None:
     relay = b"".join(b"RCPT TO:<somebody%d@elsewhere.test>\r\n" % n for n in range(9))
     for _ in range(10):
         hunt(server, "127.0.0.1", relay)
-    hunt(server, "127.0.0.68", relay)
-    hunt(server, "127.0.0.68", relay)
+    for _ in range(4):
+        hunt(server, "127.0.0.68", relay)
     wait_until(lambda: "127.0.0.68/32" in banned(server), 10, "the ban of the stranger")
     assert "127.0.0.1/32" not in banned(server)
     assert said(server, "smtp", "127.0.0.1").startswith(b"220 ")
