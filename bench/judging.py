@@ -136,7 +136,7 @@ async def _scene(directory: str, count: int, show: Callable[..., None]) -> None:
     filters: list[Filter[Examined]] = [
         Lists(acquaintance),
         SenderReputation(acquaintance),
-        Classifier(knowledge),
+        Classifier(acquaintance),
         Fraud(acquaintance, OwnDomains(time.monotonic)),
         Oddities(),
         Repeats(time.monotonic),

@@ -54,7 +54,7 @@ KINDS: Mapping[str, Make] = {
     "milter": lambda parts: parts.milters,
     "lists": lambda parts: Lists(parts.acquaintance),
     "reputation": lambda parts: SenderReputation(parts.acquaintance),
-    "classifier": lambda parts: Classifier(parts.acquaintance.knowledge),
+    "classifier": lambda parts: Classifier(parts.acquaintance),
     "fraud": lambda parts: Fraud(parts.acquaintance, OwnDomains(time.monotonic)),
     "oddities": lambda parts: Oddities(),
     "repeats": lambda parts: Repeats(time.monotonic),

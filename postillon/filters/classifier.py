@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..model.ids import AccountId
 from ..model.verdict import NO_OPINION, Finding, Opinion, finding
-from ..storage.knowledge import EVERYBODY, Counts, Knowledge
+from ..storage.knowledge import EVERYBODY, Counts
 from .examined import Examined
+from .known import Acquaintance
 from .tokens import tokens
 
 LEAST = 10
@@ -33,15 +34,15 @@ class Classifier:
     name = "classifier"
     is_local = True
 
-    def __init__(self, knowledge: Knowledge) -> None:
-        self._knowledge = knowledge
+    def __init__(self, acquaintance: Acquaintance) -> None:
+        self._acquaintance = acquaintance
 
     async def examine(self, examined: Examined) -> Opinion:
         owners = (EVERYBODY, *examined.accounts)
-        if not can_tell(await self._knowledge.learned(owners)):
+        if not can_tell((await self._acquaintance.about(examined)).learned):
             return NO_OPINION  # as long as too little was learned: to make tokens costs more than all of this
         wanted = tokens(examined)
-        learned = await self._knowledge.tokens(owners, wanted)
+        learned = await self._acquaintance.knowledge.tokens(owners, wanted)
         shared = learned.get(EVERYBODY, Counts())
         common = judged(probability(wanted, [(shared, 1)]))
         personal: list[tuple[AccountId, tuple[Finding, ...]]] = []
@@ -58,6 +59,8 @@ class Classifier:
 
 def can_tell(learned: Mapping[int, Counts]) -> bool:
     """Whether enough was learned for a verdict, by everybody or by one account with everybody."""
+    if not learned:
+        return False
     shared = learned.get(EVERYBODY, Counts())
     own = [counts for owner, counts in learned.items() if owner != EVERYBODY]
     sums = [(shared.good + counts.good * OWN_WEIGHT, shared.bad + counts.bad * OWN_WEIGHT) for counts in (Counts(), *own)]

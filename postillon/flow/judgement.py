@@ -159,9 +159,7 @@ class Judge:
                 tasks = [asyncio.create_task(self._ask(one, examined, opinions)) for one in remote]
                 try:
                     known = await self._authenticate(examined, opinions)
-                    for one in self._filters:
-                        if one.is_local:
-                            await self._ask(one, examined, opinions)
+                    await self._ask_local([one for one in self._filters if one.is_local], examined, opinions)
                     if tasks:
                         await asyncio.wait(tasks)
                 finally:
@@ -184,18 +182,38 @@ class Judge:
             examined.authentication_ended(known.verdict if known else None)
         return known
 
+    async def _ask_local(self, filters: Sequence[Filter[Examined]], examined: Examined, opinions: dict[str, Opinion]) -> None:
+        """One after the other, within the time of one: a limit for each would cost more than most of them."""
+        waiting = iter(filters)
+        present: Filter[Examined] | None = None
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.time_s):
+                    for present in waiting:
+                        opinions[present.name] = await self._opinion(present, examined)
+                    return
+            except TimeoutError:
+                assert present is not None
+                opinions[present.name] = self._late(present, examined, self._settings.time_s)
+
     async def _ask(self, one: Filter[Examined], examined: Examined, opinions: dict[str, Opinion]) -> None:
-        session = examined.incoming.client.session
         seconds = self._settings.times.get(one.name, self._settings.time_s)
         try:
             async with asyncio.timeout(seconds):
-                opinions[one.name] = await one.examine(examined)
+                opinions[one.name] = await self._opinion(one, examined)
         except TimeoutError:
-            log.warning("filter late", session=session, filter=one.name, seconds=seconds)
-            opinions[one.name] = Opinion((finding("filter.late", filter=one.name),))
+            opinions[one.name] = self._late(one, examined, seconds)
+
+    async def _opinion(self, one: Filter[Examined], examined: Examined) -> Opinion:
+        try:
+            return await one.examine(examined)
         except Exception as error:  # an administrator's code, or a bug of ours: the message goes on
-            log.error("filter failed", session=session, filter=one.name, exc=error)
-            opinions[one.name] = Opinion((finding("filter.failed", filter=one.name),))
+            log.error("filter failed", session=examined.incoming.client.session, filter=one.name, exc=error)
+            return Opinion((finding("filter.failed", filter=one.name),))
+
+    def _late(self, one: Filter[Examined], examined: Examined, seconds: float) -> Opinion:
+        log.warning("filter late", session=examined.incoming.client.session, filter=one.name, seconds=seconds)
+        return Opinion((finding("filter.late", filter=one.name),))
 
     # --- adding up ---------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from postillon.filters.classifier import Classifier, chi_squared, probability
+from postillon.filters.known import Acquaintance
 from postillon.filters.tokens import MAX_OTHERS, MAX_WORDS, tokens, words
 from postillon.model.ids import AccountId
 from postillon.storage.knowledge import EVERYBODY, Counts, Learn
@@ -32,7 +33,7 @@ async def train(office: Office, owner: int, good: Sequence[str] = GOOD, bad: Seq
 
 
 async def score(office: Office, words: Sequence[str], account: AccountId = ALICE) -> float:
-    opinion = await Classifier(office.knowledge).examine(examined(message(text=text(words, 999)), ALICE, BOB))
+    opinion = await Classifier(Acquaintance(office.knowledge)).examine(examined(message(text=text(words, 999)), ALICE, BOB))
     return sum(one.score for one in (*findings(opinion), *findings(opinion, account)))
 
 

@@ -63,7 +63,7 @@ async def test_no_message_keeps_the_others_waiting(office: Office, name: str):
     filters = (
         Lists(acquaintance),
         SenderReputation(acquaintance),
-        Classifier(office.knowledge),
+        Classifier(acquaintance),
         Fraud(acquaintance, OwnDomains(lambda: 0.0)),
         Oddities(),
     )

@@ -39,10 +39,6 @@ class Knowledge:
         """Of each owner who has learned anything: its counts of messages and of those of the *wanted* tokens it knows."""
         return await self._database.peek(lambda tx: tokens.read(tx, owners, wanted))
 
-    async def learned(self, owners: Sequence[int]) -> dict[int, Counts]:
-        """As `tokens`, without any tokens: whether it is worth asking for them."""
-        return await self._database.peek(lambda tx: tokens.learned(tx, owners))
-
     async def mistaken_for(self, shapes: Sequence[int]) -> list[str]:
         """Domains that have one of *shapes* and that somebody here writes to."""
         return await self._database.peek(lambda tx: contacts.lookalikes(tx, shapes))

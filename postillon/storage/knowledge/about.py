@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from ...model.choice import Choice, Listed
 from ...model.ids import AccountId
 from ...seams import Tx
-from . import choices, contacts, senders
+from . import choices, contacts, senders, tokens
 from .contacts import Contact
 from .senders import Reputation
+from .tokens import Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Known:
     namesakes: tuple[tuple[AccountId, Contact], ...] = ()
     """Contacts with the author's display name."""
     reputations: Mapping[int, Reputation] = field(default_factory=dict)
+    learned: Mapping[int, Counts] = field(default_factory=dict)
+    """By account, 0 for everybody: how many messages were learned from; without tokens."""
 
 
 def about(tx: Tx, question: About, now: int) -> Known:
@@ -55,4 +58,5 @@ def about(tx: Tx, question: About, now: int) -> Known:
         frozenset(account for account, _ in contacts.writes_to(tx, accounts, [domain])) if domain and accounts else frozenset(),
         tuple(contacts.by_name(tx, everybody, question.name)) if question.name else (),
         senders.read(tx, question.senders, now) if question.senders else {},
+        tokens.learned(tx, everybody),
     )
