@@ -158,19 +158,22 @@ class Receiver:
         return await self._take(incoming, header, judged, key, started)
 
     async def each(self, incoming: Incoming) -> list[Receipt | Refusal]:
-        """As `message`, with an answer for each recipient by itself (LMTP): those who refuse it keep it from nobody else."""
+        """As `message`, with an answer for each recipient by itself (LMTP): those who refuse it keep it from nobody else.
+
+        `confirm` and `unheard` want the message for those alone who took it.
+        """
         started = time.monotonic()
         header = accept.header_octets(incoming.body)
         accept.check_hops(header)
         wishes.check_solicitation(header, self._settings.no_soliciting)
         judged = await self._judge.judge(incoming, header) if self._judge else UNJUDGED
         refusals = [_refusal(one, judged) for one in incoming.accepted]
-        key = accept.accept_key(incoming.client.address, incoming.envelope, incoming.body)
-        takers = tuple(one for one, refusal in zip(incoming.accepted, refusals, strict=True) if refusal is None)
-        envelope = replace(incoming.envelope, recipients=tuple(one.recipient for one in takers))
+        takers = [one for one, refusal in zip(incoming.accepted, refusals, strict=True) if refusal is None]
         if takers:
-            incoming = replace(incoming, envelope=envelope, accepted=takers)
-            came = incoming
+            incoming = came = incoming.to(takers)
+        # Who refuses it today may take it when it is sent again, and then must not pass for one who has it.
+        key = accept.accept_key(incoming.client.address, incoming.envelope, incoming.body)
+        if takers:
             incoming, judged = await self._changed(incoming, header, judged)
             if not incoming.accepted:
                 receipt = discarded(self._store, came, header, *records.judgement(came, judged))

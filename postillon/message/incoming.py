@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ..model.envelope import Accepted, Client, Envelope
 from ..model.plan import Body
@@ -17,3 +18,8 @@ class Incoming:
     body: Body
     at: int
     """When the message was complete, epoch seconds."""
+
+    def to(self, accepted: Sequence[Accepted]) -> Incoming:
+        """The same message for *accepted* alone."""
+        envelope = replace(self.envelope, recipients=tuple(one.recipient for one in accepted))
+        return replace(self, envelope=envelope, accepted=tuple(accepted))

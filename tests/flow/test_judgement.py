@@ -228,6 +228,35 @@ async def test_by_lmtp_each_recipient_has_its_own_answer(office: Office):
         await hard.receiver.each(incoming)
 
 
+async def test_by_lmtp_who_refused_it_at_first_gets_it_when_it_is_sent_again(office: Office):
+    chosen = {office.bob: Choice(refuse=5)}
+
+    async def choices(examined: Examined) -> dict[AccountId, Choice]:
+        return chosen
+
+    receiver = judged(office, scored(8), choices=choices).receiver
+    names = ["bob@example.test", "alice@example.test"]
+    first = await office.incoming(receiver, STRANGER, "joe@sender.test", names, TEXT)
+    await receiver.each(first)
+    await receiver.unheard(first.to(first.accepted[1:]))
+    chosen.clear()
+    again = await office.incoming(receiver, STRANGER, "joe@sender.test", names, TEXT)
+    bob, alice = await receiver.each(again)
+    assert isinstance(bob, Receipt) and isinstance(alice, Receipt)
+    assert len(await office.mail(office.bob, ("Junk",))) == 1
+
+
+async def test_by_lmtp_what_everybody_took_is_filed_once_however_often_it_comes(office: Office):
+    receiver = judged(office, scored(8)).receiver
+    names = ["bob@example.test", "alice@example.test"]
+    first = await office.incoming(receiver, STRANGER, "joe@sender.test", names, TEXT)
+    await receiver.each(first)
+    await receiver.unheard(first)
+    again = await office.incoming(receiver, STRANGER, "joe@sender.test", names, TEXT)
+    assert all(isinstance(one, Receipt) and one.repeated for one in await receiver.each(again))
+    assert len(await office.mail(office.bob, ("Junk",))) == 1
+
+
 async def test_junk_is_junk_for_everybody_however_many_there_are(office: Office):
     names = [f"user{n}@example.test" for n in range(60)]
     accounts = [await office.directory.create_account(name, "secret") for name in names]

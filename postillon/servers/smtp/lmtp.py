@@ -103,8 +103,9 @@ class LmtpSession(Session):
         if isinstance(done, Reply):
             return dict.fromkeys(transaction.accepted, done)
         incoming, answers = done
-        if any(isinstance(answer, Receipt) for answer in answers):
-            self.taken(incoming)
+        takers = [one for one, answer in zip(incoming.accepted, answers, strict=True) if isinstance(answer, Receipt)]
+        if takers:
+            self.taken(incoming.to(takers))
         return {
             named: taken(answer) if isinstance(answer, Receipt) else self._no(answer, accepted.recipient.address)
             for (named, accepted), answer in zip(transaction.accepted.items(), answers, strict=True)
