@@ -36,18 +36,27 @@ def by_subject(messages: Iterable[Message]) -> list[ThreadNode]:
 class _Node:
     message: Message | None = None
     parent: _Node | None = None
+    answers: int = 0
+    """How many have it as their parent, while links still change; *children* are filled in afterwards."""
     children: list[_Node] = field(default_factory=list)
     order: tuple[int, int] = (0, 0)
 
-    def adopt(self, child: _Node) -> None:
-        if child.parent is not None:
-            child.parent.children.remove(child)
-        child.parent = self
-        self.children.append(child)
+    def follow(self, parent: _Node | None) -> None:
+        """Link it to *parent*, or to nobody, instead of to whom it is linked."""
+        if self.parent is not None:
+            self.parent.answers -= 1
+        if parent is not None:
+            parent.answers += 1
+        self.parent = parent
+
+    def adopt(self, children: Sequence[_Node]) -> None:
+        for child in children:
+            child.parent = self
+        self.children += children
 
     def is_below(self, other: _Node) -> bool:
         """Whether this is *other* or descends from it."""
-        if not other.children:
+        if not other.answers:
             return self is other
         node: _Node | None = self
         while node is not None:
@@ -92,51 +101,53 @@ def _linked(messages: Sequence[Message]) -> list[_Node]:
         for name in message.references:
             node = named(name)
             if before is not None and node.parent is None and not before.is_below(node):
-                before.adopt(node)
+                node.follow(before)
             before = node
-        if own.parent is not None and own.parent is not before:
-            own.parent.children.remove(own)
-            own.parent = None
+        if own.parent is not before:
+            own.follow(None)
         if before is not None and own.parent is None and not before.is_below(own):
-            before.adopt(own)
+            own.follow(before)
+    for node in nodes:
+        if node.parent is not None:
+            node.parent.children.append(node)
     return nodes
 
 
 def _pruned(roots: list[_Node]) -> list[_Node]:
     """Step 3: nodes without a message go; their children move up, but not to be roots if there are several."""
-    order: list[_Node] = []
     waiting = list(roots)
     while waiting:
         node = waiting.pop()
-        order.append(node)
+        reached, node.children = node.children, []
+        while reached:
+            child = reached.pop()
+            if child.message is not None:
+                node.adopt([child])
+            else:
+                reached += child.children
         waiting += node.children
-    for node in reversed(order):  # children before parents
-        kept: list[_Node] = []
-        for child in node.children:
-            kept += [child] if child.message is not None else child.children
-        for child in kept:
-            child.parent = node
-        node.children = kept
     found: list[_Node] = []
     for root in roots:
-        if root.message is not None or len(root.children) > 1:
-            found.append(root)
-        else:
-            found += root.children
+        found += [root] if root.message is not None or len(root.children) > 1 else root.children
     for root in found:
         root.parent = None
     return found
 
 
-def _date(roots: Sequence[_Node]) -> None:
-    """Steps 4 and 6: children in order of their dates; a node without a message has the date of its first child."""
+def _from_the_top(roots: Sequence[_Node]) -> list[_Node]:
+    """All nodes, parents before their children."""
     order: list[_Node] = []
     waiting = list(roots)
     while waiting:
         node = waiting.pop()
         order.append(node)
         waiting += node.children
-    for node in reversed(order):
+    return order
+
+
+def _date(roots: Sequence[_Node]) -> None:
+    """Steps 4 and 6: children in order of their dates; a node without a message has the date of its first child."""
+    for node in reversed(_from_the_top(roots)):
         node.children.sort(key=lambda child: child.order)
         if node.message is not None:
             node.order = (node.message.sent, node.message.number)
@@ -174,28 +185,20 @@ def _gathered(roots: list[_Node]) -> list[_Node]:
             continue
         merged.add(id(node))
         if held.message is None and node.message is None:
-            for child in tuple(node.children):
-                held.adopt(child)
+            held.adopt(node.children)
         elif held.message is None or (is_reply and not _subject(held)[1]):
-            held.adopt(node)
+            held.adopt([node])
         else:
             both = _Node()
             places[id(held)] = both
             table[subject] = both
-            both.adopt(held)
-            both.adopt(node)
+            both.adopt([held, node])
     return [places.get(id(node), node) for node in roots if id(node) not in merged]
 
 
 def _frozen(roots: Sequence[_Node]) -> list[ThreadNode]:
-    order: list[_Node] = []
-    waiting = list(roots)
-    while waiting:
-        node = waiting.pop()
-        order.append(node)
-        waiting += node.children
     made: dict[int, ThreadNode] = {}
-    for node in reversed(order):
+    for node in reversed(_from_the_top(roots)):
         number = node.message.number if node.message is not None else 0
         made[id(node)] = ThreadNode(number, tuple(made[id(child)] for child in node.children))
     return [made[id(root)] for root in roots]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Callable
+
+import pytest
 
 from postillon.protocols.imap.extension_responses import ThreadNode
 from postillon.protocols.imap.extension_responses import thread as response
@@ -99,3 +103,29 @@ def test_every_message_is_in_one_place_whatever_they_say():
         ]
         assert numbers(by_references(letters)) == list(range(1, 20)), seed
         assert numbers(by_subject(letters)) == list(range(1, 20)), seed
+
+
+def links_that_change(count: int) -> list[Message]:
+    """*count* letters that others place below the first, and that then say that they answer the second."""
+    named = [Message(n, n, b"", False, b"", (b"1@x", b"%d@x" % n)) for n in range(3, count + 3)]
+    return [*named, *(message(n, 2) for n in range(count + 2, 2, -1))]
+
+
+def missing_ones_in_a_row(count: int) -> list[Message]:
+    """*count* letters that answer the last of *count* that are missing, each of which answers another."""
+    chain = [Message(n, n, b"", False, b"", (b"%d@x" % n, b"%d@x" % (n + 1))) for n in range(1, count)]
+    return [*chain, *(message(n, count) for n in range(10 * count, 11 * count))]
+
+
+@pytest.mark.parametrize("letters", [links_that_change, missing_ones_in_a_row])
+def test_twice_as_many_take_twice_as_long(letters: Callable[[int], list[Message]]):
+    def took(count: int) -> float:
+        found = []
+        for _ in range(3):
+            given = letters(count)
+            before = time.process_time()
+            by_references(given)
+            found.append(time.process_time() - before)
+        return min(found)
+
+    assert took(20_000) < 3 * took(10_000)
