@@ -116,7 +116,8 @@ class Deliverer:
             held = _held(orders, accepted, fates)
             fates = replace(fates, accounts={**fates.accounts, **dict.fromkeys(held, Fate.QUEUE)})
         if (envelope.hold_for or envelope.hold_until) and wishes.is_held(envelope, self._clock.now()):
-            fates = replace(fates, accounts=dict.fromkeys(fates.accounts, Fate.QUEUE))
+            later_then = {account: Fate.QUEUE for account, fate in fates.accounts.items() if fate is Fate.FILE}
+            fates = replace(fates, accounts={**fates.accounts, **later_then})
         filing = [(account, fate) for account, fate in fates.accounts.items() if fate in _ROLES]
         later = [account for account, fate in fates.accounts.items() if fate is Fate.QUEUE]
         # The queue files in the inbox, so what is junk is filed now, however many copies there are.

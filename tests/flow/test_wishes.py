@@ -7,15 +7,19 @@ from dataclasses import replace
 import pytest
 
 from postillon.flow import wishes
+from postillon.flow.deliver import Copies
+from postillon.flow.plan import Fate, Fates
 from postillon.flow.retry import RetrySchedule
+from postillon.message.octets import Octets
 from postillon.model.address import Address
 from postillon.model.envelope import DeliverBy, Envelope, Recipient
 from postillon.model.errors import Refusal
 from postillon.model.ids import BlobId, QueueId
+from postillon.model.plan import Enqueue, File
 from postillon.model.queue import OutcomeKind, QueueEntry
 from postillon.storage.store.envelopes import decode_envelope, encode_envelope
 
-from .conftest import Office
+from .conftest import STRANGER, Office
 
 NOW = 1_700_000_000
 PLAIN = Envelope(Address("a", "here.test"))
@@ -123,3 +127,17 @@ async def test_what_is_held_waits_for_everybody(office: Office):
     assert await office.store.lease(now + 3599, 10, 300) == []
     entries = await office.store.lease(now + 3600, 10, 300)
     assert sorted(each.destination for each in entries) == ["elsewhere.test", "local"]
+
+
+@pytest.mark.parametrize(("fate", "filed"), [(Fate.DISCARD, []), (Fate.QUARANTINE, []), (Fate.JUNK, ["junk"])])
+async def test_what_is_not_wanted_does_not_come_to_the_inbox_by_being_held(office: Office, fate: Fate, filed: list[str]):
+    incoming = await office.incoming(
+        office.receiver, STRANGER, "far@elsewhere.test", ["alice@example.test", "bob@example.test"], b"\r\nx\r\n"
+    )
+    envelope = replace(incoming.envelope, hold_for=3600)
+    rope = Octets.whole(incoming.body.size)
+    fates = Fates({office.alice: Fate.FILE, office.bob: fate})
+    items = await office.deliverer.items(envelope, incoming.accepted, fates, Copies(rope, rope), None)
+    assert [item.role for item in items if isinstance(item, File)] == filed
+    queued = [item for item in items if isinstance(item, Enqueue)]
+    assert [[str(one.address) for one in item.envelope.recipients] for item in queued] == [["alice@example.test"]]
