@@ -44,7 +44,7 @@ def can_log_in(account: Account) -> bool:
         with account.imap():
             return True
     except imaplib.IMAP4.error as error:
-        assert "AUTHENTICATIONFAILED" in str(error)
+        assert "AUTHENTICATIONFAILED" in str(error) or "[CONTACTADMIN] This account is suspended" in str(error)
         return False
 
 

@@ -14,11 +14,12 @@ from tests.peers.processes import free_port, wait_until
 pytestmark = pytest.mark.real
 
 
-def test_dovecot_files_what_we_hand_over(tmp_path: Path):
+def test_dovecot_files_what_we_hand_over(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory):
+    place = tmp_path_factory.mktemp("dc")  # its sockets have long names, and little room for them
     lmtp = free_port()
     listener = f"service lmtp {{\n  inet_listener lmtp {{\n    address = 127.0.0.1\n    port = {lmtp}\n  }}\n}}\n"
     users = {"one@old.test": "secret", "two@old.test": "secret"}
-    dovecot = Dovecot(tmp_path / "dovecot", free_port(), free_port(), users, more=listener)
+    dovecot = Dovecot(place, free_port(), free_port(), users, more=listener)
     dovecot.start()
     try:
         with Postillon(tmp_path / "data", "--workers", "1", "--route", f"old.test=lmtp://127.0.0.1:{lmtp}") as server:
