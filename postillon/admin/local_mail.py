@@ -27,6 +27,7 @@ from ..model.ids import AccountId
 from ..model.plan import Body
 from ..net.stream import Stream
 from ..seams import Clock, Directory, FindKind
+from ..storage.spool import Spool
 from ..storage.store import Store
 from .wire import refusal, result
 
@@ -95,26 +96,16 @@ class LocalMail:
         try:
             uid = stream.peer_credentials().uid
             asked, rest = await _question(stream)
-            body = await self._body(stream, rest, int(asked["size"]))
-            await stream.send(result(await self._submit(uid, asked, body)))
+            spool = self._store.spool(self._max_size)
+            try:
+                body = await _body(stream, spool, rest, int(asked["size"]))
+                await stream.send(result(await self._submit(uid, asked, body)))
+            finally:
+                spool.discard()
         except Refusal as error:
             await stream.send(refusal(error))
         except (ValueError, KeyError, TypeError) as error:
             await stream.send(refusal(Refusal(f"The question was not understood: {error}", status="5.5.4")))
-
-    async def _body(self, stream: Stream, rest: bytes, size: int) -> Body:
-        spool = self._store.spool(self._max_size)
-        try:
-            spool.write(rest[:size])
-            while spool.size < size:
-                data = await stream.receive(timeout_s=TIMEOUT_S)
-                if not data:
-                    raise Unavailable("The message broke off")
-                spool.write(data[: size - spool.size])
-            return await spool.finish()
-        except BaseException:
-            spool.discard()
-            raise
 
     async def _submit(self, uid: int, asked: dict[str, Any], body: Body) -> dict[str, Any]:
         sender = await self._sender(uid)
@@ -180,6 +171,17 @@ class LocalMail:
         if not domains:
             raise Unavailable("There is no domain here yet")
         return max(above, key=len) if above else domains[0].name
+
+
+async def _body(stream: Stream, spool: Spool, rest: bytes, size: int) -> Body:
+    """The message's *size* octets, of which *rest* has come. Raises Refusal."""
+    spool.write(rest[:size])
+    while spool.size < size:
+        data = await stream.receive(timeout_s=TIMEOUT_S)
+        if not data:
+            raise Unavailable("The message broke off")
+        spool.write(data[: size - spool.size])
+    return await spool.finish()
 
 
 async def _question(stream: Stream) -> tuple[dict[str, Any], bytes]:

@@ -143,9 +143,10 @@ class Allowance:
 
     async def release(self, account: AccountId) -> int | None:
         """Let it send again: how many recipients waited; None if it was not held."""
-        if not await self._database.write(lambda tx: sending.release(tx, account)):
-            return None
-        return await self._turn(account, QueueState.ACCOUNT_HELD, QueueState.WAITING)
+        was_held = await self._database.write(lambda tx: sending.release(tx, account))
+        # Also if it was not: an earlier release may have been cut off halfway, and what it left would wait for ever.
+        count = await self._turn(account, QueueState.ACCOUNT_HELD, QueueState.WAITING)
+        return count if was_held or count else None
 
     async def _turn(self, account: AccountId, before: QueueState, after: QueueState) -> int:
         total = 0

@@ -158,7 +158,10 @@ class Submitter:
         except SendingLimitReached as refusal:
             await self._allowance.refused(plan.charge.account, refusal)
             raise
-        await self._allowance.accepted(plan.charge, receipt)
+        try:
+            await self._allowance.accepted(plan.charge, receipt)
+        except Exception as error:  # the message is accepted: a no now would make its sender send it twice
+            log.error("account not watched", account=plan.charge.account, exc=error)
         return receipt
 
     async def retry(self, client: Client, option: str, node: str) -> int:

@@ -72,9 +72,11 @@ def decode(octets: bytes, label: str = "us-ascii") -> str:
     if name is None or name == "ascii":
         return _guess(octets)
     try:
-        return octets.decode(name, "replace")
+        text = octets.decode(name, "replace")
     except (UnicodeError, ValueError):
         return _guess(octets)
+    # This one alone lets half a surrogate pair through, which is no text: nothing could encode it again.
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") if name == "utf-7" else text
 
 
 def _guess(octets: bytes) -> str:

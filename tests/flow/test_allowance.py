@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from postillon.flow.allowance import Allowance, AllowanceSettings
+from postillon.flow.bounce import LanguageOf
 from postillon.flow.notice import Notices
 from postillon.flow.submit import Submitter
 from postillon.model.errors import SendingLimitReached
@@ -17,6 +18,7 @@ from postillon.model.ids import AccountId
 from postillon.model.queue import QueueState
 from postillon.model.sending import NO_LIMITS, SendingLimits
 from postillon.storage.ids import IdSource
+from postillon.storage.store import sending
 
 from .conftest import SETTINGS, Office
 
@@ -32,7 +34,7 @@ async def french(_: AccountId) -> str:
     return "fr"
 
 
-def limited(office: Office, limits: SendingLimits = NO_LIMITS) -> tuple[Office, Allowance]:
+def limited(office: Office, limits: SendingLimits = NO_LIMITS, language_of: LanguageOf = french) -> tuple[Office, Allowance]:
     """The office with a submission that counts. Alice, as the first account, is the postmaster as well."""
     ids = IdSource(9)
     notices = Notices(store=office.store, directory=office.directory, clock=office.clock, ids=ids, hostname="mail.example.test")
@@ -42,7 +44,7 @@ def limited(office: Office, limits: SendingLimits = NO_LIMITS) -> tuple[Office, 
         clock=office.clock,
         notices=notices,
         settings=AllowanceSettings(limits),
-        language_of=french,
+        language_of=language_of,
     )
     submitter = Submitter(
         store=office.store,
@@ -109,3 +111,28 @@ async def test_a_break_with_what_is_usual_holds_the_queue_and_tells_both(office:
     assert await allowance.release(office.alice) == 80
     assert await allowance.release(office.alice) is None
     assert {view.state for view in await office.store.queue_views()} == {QueueState.WAITING}
+
+
+async def test_a_release_that_was_cut_off_is_finished_by_the_next(office: Office):
+    office, allowance = limited(office)
+    assert await allowance.hold(AccountId(office.alice), ["rate"])
+    await office.submit("alice@example.test", ["x@there.test"], text())
+    await office.store.database.write(lambda tx: sending.release(tx, AccountId(office.alice)))  # and then the power failed
+    assert await allowance.release(AccountId(office.alice)) == 1
+    assert {view.state for view in await office.store.queue_views()} == {QueueState.WAITING}
+
+
+async def test_what_is_accepted_stays_so_when_the_look_at_its_account_fails(office: Office):
+    async def broken(_: AccountId) -> str:
+        raise OSError("no answer")
+
+    office, _ = limited(office)
+    for day in range(35):
+        office.clock.at += 43200
+        await office.submit("alice@example.test", [f"friend{day % 3}@there.test"], text())
+    office, _ = limited(office, language_of=broken)
+    thief = replace(office.client, address="203.0.113.9")
+    office.clock.at += 5 * 3600
+    for n in range(45):
+        await office._pass(office.submitter, thief, "alice@example.test", [f"stranger{n}@there.test"], text())
+    assert len(await office.store.queue_views()) == 80

@@ -22,6 +22,7 @@ from postillon.model.errors import Refusal
 from postillon.model.ids import AccountId
 from postillon.model.plan import Receipt
 from postillon.model.verdict import NO_OPINION, Opinion, finding
+from postillon.storage.store.quarantine import Quarantine
 
 from .conftest import SETTINGS, STRANGER, Office
 
@@ -210,6 +211,15 @@ async def test_facts_from_outside_cannot_add_a_field(office: Office):
     await arrive(judged(office, Says(Opinion((evil, finding("own", 4, text="a\r\nEvil: b"))))))
     (filed,) = await office.mail(office.bob, ("Junk",))
     assert b"\nEvil" not in filed and b"\nBcc" not in filed
+
+
+async def test_half_characters_in_a_subject_do_not_keep_a_message_out_of_the_quarantine(office: Office):
+    """UTF-7 can say half of a surrogate pair, which no other encoding can."""
+    text = b"From: =?utf-7?b?KzJBQS14?= <joe@sender.test>\r\nSubject: =?utf-7?b?KzJBQS14?=\r\n\r\nHello.\r\n"
+    hold = judged(office, Says(Opinion((finding("own", 4, text="x"),), quarantine=True)))
+    await arrive(hold, text=text)
+    (held,) = await Quarantine(office.store).list()
+    assert held.facts["subject"] == "\ufffdx"
 
 
 async def test_by_lmtp_each_recipient_has_its_own_answer(office: Office):

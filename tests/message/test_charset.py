@@ -22,6 +22,8 @@ from postillon.message.charset import CODECS, codec, decode
         ("é".encode(), ' "UTF-8" ', "é"),
         (b"\xc6\xfc\xcb\xdc", "euc-jp", "日本"),
         (b"+AOk-", "utf-7", "é"),
+        (b"+2AA-x", "utf-7", "\ufffdx"),
+        (b"+2D3eAA-", "utf-7", "\U0001f600"),
         (b"\xff\xff", "utf-16", "\uffff"),
         (b"\x81", "no such charset", "\ufffd"),
         (b"x", "", "x"),
