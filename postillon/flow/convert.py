@@ -1,6 +1,6 @@
 """Mail of our own people made fit for those who get it: at submission, or when a next hop takes less than what waits for it.
 
-What others have written is never converted: their signatures would break. See decisions/0013.
+What others have written is never converted: their signatures would break. See decisions/0009.
 """
 
 from __future__ import annotations
