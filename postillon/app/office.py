@@ -47,7 +47,7 @@ from ..seams import Directory, Resolver
 from ..servers.imap.session import ImapServer, ImapSettings
 from ..servers.pop3.session import Pop3Server, Pop3Settings
 from ..storage.blobs.files import FileBlobs
-from ..storage.blobs.sweep import Sweep
+from ..storage.blobs.sweep import SpoolSweep, Sweep
 from ..storage.store.quarantine import Quarantine
 from ..supervisor.lifeline import Spec
 from ..supervisor.sockets import resolve
@@ -201,6 +201,7 @@ def compose(spec: Spec, data: Opened) -> Office:
     steps += [reports.heard.prune, tls_reports.prune, transport.prune, prune_quarantine]
     if spec.slot == 0:  # one for all workers
         steps.append(Sweep(data.store, FileBlobs(data.layout.blobs), data.layout.blobs, data.clock).step)
+        steps.append(SpoolSweep(data.layout.spool, data.clock).step)
     janitor = Janitor(tuple(steps))
     data.store.space.on_pressed = janitor.press
     receiver = _receiver(config, data, resolver, transport, deliverer, flow, keys, listening, reports)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from postillon.model.account import Principal
 from postillon.model.ids import BlobId
 from postillon.storage.blobs.files import FileBlobs
-from postillon.storage.blobs.sweep import AT_ONCE, GRACE_S, Sweep
+from postillon.storage.blobs.sweep import AT_ONCE, GRACE_S, SPOOL_EVERY_S, SPOOL_GRACE_S, SpoolSweep, Sweep
 from postillon.storage.ids import first_id_at
 from postillon.storage.store import AppendItem
 
@@ -68,3 +69,19 @@ async def test_it_looks_once_a_day(office: Office, tmp_path: Path):
     assert await sweep.step() == 0
     office.clock.at += 86400
     assert await sweep.step() == 1
+
+
+async def test_what_nobody_has_touched_for_hours_goes_out_of_the_spool(office: Office, tmp_path: Path):
+    """A message that was refused after a filter had changed it, or whose worker died while the others went on."""
+    directory = tmp_path / "spool"
+    for path in directory.iterdir():
+        path.unlink()
+    for name, age in (("a", SPOOL_GRACE_S + 1), ("b", SPOOL_GRACE_S - 10)):
+        (directory / name).write_bytes(b"x")
+        os.utime(directory / name, (office.clock.at - age,) * 2)
+    sweep = SpoolSweep(str(directory), office.clock)
+    assert await sweep.step() == 1 and [path.name for path in directory.iterdir()] == ["b"]
+    office.clock.at += SPOOL_EVERY_S - 1
+    assert await sweep.step() == 0
+    office.clock.at += 1
+    assert await sweep.step() == 1 and not list(directory.iterdir())
