@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-EX_USAGE, EX_NOUSER, EX_UNAVAILABLE, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 64, 67, 69, 75, 77, 78
+EX_USAGE, EX_NOUSER, EX_UNAVAILABLE, EX_TEMPFAIL, EX_NOPERM = 64, 67, 69, 75, 77
 DEFAULT_CONFIG = "/etc/postillon/postillon.toml"
 DEFAULT_SOCKET = "/run/postillon/sendmail.sock"
 WITH_VALUE = "fFrBhNOopRVXQCLAq"

@@ -41,10 +41,6 @@ class Expected:
     audience: str
 
 
-def is_jwt(token: str) -> bool:
-    return token.count(".") == 2
-
-
 def claims_of(token: str, keys: Keys, expected: Expected, now: int) -> dict[str, Any]:
     """The claims of a token that is genuine, in force and meant for us. Raises BadToken."""
     try:

@@ -53,9 +53,3 @@ def is_active_svg(markup: bytes) -> bool:
     if b"<svg" not in text:
         return False
     return any(word in text for word in _SVG_PROGRAMS) or bool(_HANDLER.search(text))
-
-
-def has_script(markup: bytes) -> bool:
-    """For an attachment that a browser opens."""
-    text = markup[:MAX_LOOKED].lower()
-    return b"<script" in text or b"javascript:" in text

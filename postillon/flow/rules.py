@@ -145,17 +145,6 @@ def verp(sender: Address, recipient: Address) -> Address:
         return sender  # too long
 
 
-def unverp(detail: str) -> Address | None:
-    """The recipient in a subaddress' detail that `verp` made; None if there is none."""
-    local, equals, domain = detail.rpartition("=")
-    if not (local and equals and "." in domain):
-        return None
-    try:
-        return Address.parse(str(Address(local, domain)))
-    except AddressError:
-        return None
-
-
 def _from(rule: Rule, sender: Address | None) -> bool:
     return not rule.sender or _matches(rule.sender, sender)
 

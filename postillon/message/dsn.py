@@ -22,8 +22,6 @@ MAX_DIAGNOSTIC = 1000
 MAX_HEADER_RETURNED = 64 * 1024
 
 _STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
-_NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
-_XTEXT_ESCAPE = re.compile(r"\+([0-9A-F]{2})")
 _MESSAGE_ID = re.compile(rb"<([^<>\s]+@[^<>\s]+)>")
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _TYPED = re.compile(r"[A-Za-z0-9-]{1,40};[!-~ ]+")
@@ -241,16 +239,3 @@ def typed_address(address: Address, *, as_it_is: bool = False) -> str:
 
     written = "".join(char if may_stand(char) else f"\\x{{{ord(char):X}}}" for char in str(address))
     return f"utf-8; {written}"
-
-
-def xtext_encode(words: str) -> str:
-    """RFC 3461 §4: printable ASCII but `+` and `=` as it is, other octets of the UTF-8 form as `+HH`."""
-    return _NOT_XTEXT.sub(lambda match: "".join(f"+{octet:02X}" for octet in match[0].encode("utf-8", "replace")), words)
-
-
-def xtext_decode(words: str) -> str:
-    """The text that `xtext_encode` made. Raises ValueError for anything that is no xtext of UTF-8."""
-    if _NOT_XTEXT.search(_XTEXT_ESCAPE.sub("", words)):
-        raise ValueError("not xtext")
-    octets = re.sub(rb"\+([0-9A-F]{2})", lambda match: bytes([int(match[1], 16)]), words.encode("ascii"))
-    return octets.decode("utf-8")

@@ -1,13 +1,13 @@
 """The header block of a message or a MIME part: where it ends, its fields, the raw octets of chosen ones (RFC 5322 §2.2, §3.6).
 
 Nothing is refused here. Bare LF ends a line like CRLF, a line that is neither a field nor a continuation is *garbage* and
-belongs to no field, and what lies past the limits is not looked at (`complaint` says so, for those who may refuse).
+belongs to no field, and what lies past the limits is not looked at.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from mmap import mmap
 from typing import NamedTuple
@@ -122,17 +122,3 @@ def header_fields(header: bytes, names: Iterable[bytes], negate: bool = False) -
     kept = [piece for piece in pieces if (piece.partition(b":")[0].rstrip(b" \t").lower() in wanted) is not negate]
     kept.append(b"\r\n" if has_empty_line else b"")
     return b"\n".join(kept)
-
-
-def complaint(header: bytes) -> str:
-    """Why a strict receiver would refuse *header* for its size, in words fit for the sender; empty if it would not."""
-    if len(header) > MAX_HEADER:
-        return f"Header is longer than {MAX_HEADER} octets"
-    if any(len(piece) > MAX_FIELD for piece in _oversized(header)):
-        return f"Header field is longer than {MAX_FIELD} octets"
-    return ""
-
-
-def _oversized(header: bytes) -> Iterator[bytes]:
-    if len(header) > MAX_FIELD:
-        yield from _pieces(header)

@@ -115,9 +115,3 @@ def header_text(header: bytes, names: Iterable[bytes] | None = None) -> str:
         for field in fields(header)
         if field.name and (wanted is None or field.name.lower() in wanted)
     )
-
-
-def field_texts(header: bytes, name: bytes) -> list[str]:
-    """The decoded values of all fields called *name* (any case), in order: what SEARCH HEADER looks at."""
-    wanted = name.lower()
-    return [decode(unfold(field.value)) for field in fields(header) if field.name.lower() == wanted]

@@ -1,4 +1,4 @@
-"""Trace fields: building Received, Return-Path and Delivered-To, and counting hops (RFC 5321 §4.4, §6.3; RFC 9228)."""
+"""Trace fields: building Received and Return-Path, and counting hops (RFC 5321 §4.4, §6.3)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from ..model.address import Address
 from ..model.envelope import Client
 from .date import format_date
-from .header import Field, fields
+from .header import fields
 
 _UNPRINTABLE = re.compile(r"[^ -~\x80-\U0010ffff]|[\x80-\x9f]")
 _COMMENT_SPECIAL = re.compile(r"([()\\])")
@@ -82,23 +82,6 @@ def return_path(sender: Address | None) -> bytes:
     return f"Return-Path: <{_printable(str(sender)) if sender else ''}>\r\n".encode("utf-8", "replace")
 
 
-def delivered_to(address: Address) -> bytes:
-    """The Delivered-To field, with CRLF (RFC 9228)."""
-    return f"Delivered-To: {_printable(str(address))}\r\n".encode("utf-8", "replace")
-
-
 def hops(header: bytes) -> int:
     """How many Received fields there are (RFC 5321 §6.3); loops are recognised by too many."""
     return sum(field.name.lower() == b"received" for field in fields(header))
-
-
-def was_delivered_to(header: bytes, address: Address) -> bool:
-    """Whether a Delivered-To field names *address* already: the message comes back."""
-    wanted = address.key.encode("utf-8", "replace")
-    return any(_names(field, wanted) for field in fields(header))
-
-
-def _names(field: Field, key: bytes) -> bool:
-    if field.name.lower() != b"delivered-to":
-        return False
-    return field.value.strip(b" \t\r\n<>").decode("utf-8", "replace").casefold().encode("utf-8", "replace") == key

@@ -1,4 +1,4 @@
-"""Content-Transfer-Encoding, decoded tolerantly and piece by piece (RFC 2045 §6), and ranges of decoded parts (RFC 3516).
+"""Content-Transfer-Encoding, decoded tolerantly and piece by piece (RFC 2045 §6).
 
 Decoding never fails: what is no digit of the encoding is overlooked (base64) or kept as it stands (quoted-printable).
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 IDENTITY = (b"7bit", b"8bit", b"binary")
@@ -130,33 +129,6 @@ def decode(octets: bytes, encoding: bytes) -> bytes:
         return octets
     one = decoder(encoding)
     return one.feed(octets) + one.finish()
-
-
-def decode_range(chunks: Iterable[bytes], encoding: bytes, start: int, stop: int) -> Iterator[bytes]:
-    """Octets *start* to *stop* of the decoded form of *chunks*, which are read no further than needed.
-
-    RFC 3516 §4.2 BINARY[…]<…>. Raises ValueError for an encoding that is not in ENCODINGS.
-    """
-    one = decoder(encoding)
-    at = 0
-    for decoded in _decoded(one, chunks):
-        piece = decoded[max(start - at, 0) : max(stop - at, 0)]
-        if piece:
-            yield piece
-        at += len(decoded)
-        if at >= stop:
-            return
-
-
-def decoded_size(chunks: Iterable[bytes], encoding: bytes) -> int:
-    """Octets of the decoded form (BINARY.SIZE). Raises ValueError for an encoding that is not in ENCODINGS."""
-    return sum(map(len, _decoded(decoder(encoding), chunks)))
-
-
-def _decoded(one: Decoder, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield one.feed(chunk)
-    yield one.finish()
 
 
 def encode_base64(octets: bytes) -> bytes:

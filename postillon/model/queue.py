@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
-from .address import Address
 from .envelope import Envelope, Recipient
 from .ids import AccountId, BlobId, QueueId
 
@@ -127,6 +126,3 @@ class NextHop:
 
     def __repr__(self) -> str:  # the password must not reach a log
         return f"NextHop({self.host!r}, {self.port}, {self.tls!r}, login={self.login!r})"
-
-
-Reported = tuple[Address, Outcome]

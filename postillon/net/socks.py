@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from .stream import Stream, connect
 
 VERSION, AUTH_VERSION = 5, 1
-NO_LOGIN, WITH_PASSWORD, NOTHING_FITS = 0, 2, 0xFF
+NO_LOGIN, WITH_PASSWORD = 0, 2
 CONNECT, IPV4, NAME, IPV6 = 1, 1, 3, 4
 _TROUBLES = {
     1: "general failure of the proxy",

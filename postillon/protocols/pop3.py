@@ -19,7 +19,6 @@ MAX_COMMAND = 512
 """Octets of a command line with CRLF. RFC 2449 §4 asks for 255; long names and passwords need more."""
 MAX_SASL_LINE = MAX_MESSAGE * 4 // 3 + 64
 MAX_ERRORS_BEFORE_LOGIN, MAX_ERRORS = 5, 100
-MAX_NUMBER = 999_999_999
 
 LANGUAGES = {b"en": b"English", b"i-default": b"English"}
 """RFC 6856 §3: our only one, under both of its names."""

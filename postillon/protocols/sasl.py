@@ -10,7 +10,6 @@ import binascii
 import re
 import stringprep
 import unicodedata
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -257,10 +256,3 @@ class LoginClient:
     @property
     def is_complete(self) -> bool:
         return not self._answers
-
-
-def choose(offered: Collection[str], *, is_secure: bool) -> str | None:
-    """The mechanism a client of ours should take: SCRAM first; PLAIN and LOGIN only where the connection is encrypted."""
-    names = {name.upper() for name in offered}
-    wanted = SCRAM_MECHANISMS + (PASSWORD_MECHANISMS if is_secure else ())
-    return next((name for name in wanted if name in names), None)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postillon.message.build import BuildError
-from postillon.message.dsn import Original, Reported, report, typed_address, xtext_decode, xtext_encode
+from postillon.message.dsn import Original, Reported, report, typed_address
 from postillon.message.header import first
 from postillon.message.structure import scan, survey
 from postillon.message.text import part_text
@@ -171,19 +171,3 @@ def test_a_report_about_international_mail_says_its_addresses_and_header_as_they
     assert "Subject: Grüße".encode() in octets[returned.body_start : returned.body_end]
     whole = made(Reported(Recipient(BOB), FAILED), original=replace(original, content=header + b"x\r\n"))
     assert [child.content_type for child in survey(whole).part.children[1:]] == [b"message/delivery-status", b"message/global"]
-
-
-class TestXtext:
-    @pytest.mark.parametrize(("words", "encoded"), [("a@b", "a@b"), ("a+b=c d", "a+2Bb+3Dc+20d"), ("é", "+C3+A9"), ("", "")])
-    def test_cases(self, words: str, encoded: str):
-        assert xtext_encode(words) == encoded
-        assert xtext_decode(encoded) == words
-
-    @pytest.mark.parametrize("bad", ["a b", "a=b", "a+", "+2", "+zz", "+2b", "é", "+FF"])
-    def test_what_is_none_is_an_error(self, bad: str):
-        with pytest.raises(ValueError):
-            xtext_decode(bad)
-
-    @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-    def test_it_comes_back(self, words: str):
-        assert xtext_decode(xtext_encode(words)) == words

@@ -8,7 +8,6 @@ from postillon.message.header import (
     MAX_FIELD,
     MAX_HEADER,
     Field,
-    complaint,
     fields,
     first,
     header_end,
@@ -138,15 +137,3 @@ class TestHeaderFields:
     @given(st.binary(max_size=100), st.booleans())
     def test_any_octets_may_be_asked(self, header: bytes, negate: bool):
         header_fields(header, [b"a", b""], negate)
-
-
-class TestComplaint:
-    def test_a_usual_header_is_fine(self):
-        assert complaint(HEADER) == ""
-        assert complaint(b"A: b\r\n" * 20_000) == ""
-
-    def test_a_long_field_is_not(self):
-        assert "field" in complaint(b"A: b\r\nX: " + b"y" * MAX_FIELD + b"\r\n\r\n")
-
-    def test_a_long_header_is_not(self):
-        assert "Header is longer" in complaint(b"A: b\r\n" * 200_000)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postillon.message.structure import scan
-from postillon.message.text import field_texts, header_text, html_text, messages, part_text, text_parts
+from postillon.message.text import header_text, html_text, messages, part_text, text_parts
 
 from .corpus import FORWARDED, MIXED, PLAIN, crlf
 
@@ -87,7 +87,3 @@ class TestHeaderText:
 
     def test_only_those_named(self):
         assert header_text(self.HEADER, [b"x-A", b"cc"]) == "X-A: 1\nx-a: 2"
-
-    def test_all_values_of_a_name(self):
-        assert field_texts(self.HEADER, b"X-a") == ["1", "2"]
-        assert field_texts(self.HEADER, b"cc") == []

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postillon.message.header import fields, header_end, unfold
-from postillon.message.trace import comment, delivered_to, hops, received, return_path, was_delivered_to
+from postillon.message.trace import comment, hops, received, return_path
 from postillon.model.address import Address
 from postillon.model.envelope import Client, Tls
 
@@ -74,27 +74,20 @@ def test_it_is_one_field_whatever_they_say(hello: str, reverse: str, local: str)
     octets = received(client, by="mx", trace_id="1", at=AT, recipient=Address(local, "x"), utf8=True)
     assert len(fields(octets)) == 1
     assert header_end(octets, 0, len(octets)) == len(octets)
-    for octets in (return_path(Address(local, "x")), delivered_to(Address(local, "x"))):
-        assert len(fields(octets)) == 1
-        assert octets.count(b"\r\n") == 1
+    octets = return_path(Address(local, "x"))
+    assert len(fields(octets)) == 1
+    assert octets.count(b"\r\n") == 1
 
 
 def test_comments_are_quoted():
     assert comment("a(b)c\\\n") == "a\\(b\\)c\\\\?"
 
 
-def test_return_path_and_delivered_to():
+def test_return_path():
     assert return_path(None) == b"Return-Path: <>\r\n"
     assert return_path(Address("a b", "x.org")) == b'Return-Path: <"a b"@x.org>\r\n'
-    assert delivered_to(BOB) == b"Delivered-To: bob@example.net\r\n"
 
 
 def test_hops_are_counted():
     assert hops(b"Received: a\r\nX: b\r\nreceived:\r\n c\r\nX-Received: d\r\n\r\n") == 2
     assert hops(b"") == 0
-
-
-def test_a_message_that_comes_back_is_known():
-    header = b"Subject: x\r\nDelivered-To: BOB@example.net\r\n\r\n"
-    assert was_delivered_to(header, BOB)
-    assert not was_delivered_to(header, Address("bobby", "example.net"))

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from postillon.message.transfer import (
     decode,
-    decode_range,
-    decoded_size,
     decoder,
     encode_base64,
     encode_quoted_printable,
@@ -73,26 +71,6 @@ def test_encoded_text_comes_back(text: str):
 @given(st.text(alphabet="ab =é\n", max_size=100))
 def test_what_others_encoded_is_decoded(text: str):
     assert decode(quopri.encodestring(text.encode()), b"quoted-printable") == text.encode()
-
-
-@given(ENCODING, ANY, st.integers(0, 90), st.integers(0, 90), st.integers(1, 9))
-def test_a_range_is_the_range_of_the_whole(encoding: bytes, octets: bytes, start: int, stop: int, step: int):
-    chunks = [octets[at : at + step] for at in range(0, len(octets), step)]
-    whole = decode(octets, encoding)
-    assert b"".join(decode_range(chunks, encoding, start, stop)) == whole[start:stop]
-    assert decoded_size(chunks, encoding) == len(whole)
-
-
-def test_a_range_reads_no_further_than_needed():
-    read = []
-
-    def chunks():
-        for number in range(100):
-            read.append(number)
-            yield b"QUJD"
-
-    assert b"".join(decode_range(chunks(), b"base64", 4, 8)) == b"BCAB"
-    assert read == [0, 1, 2]
 
 
 def test_an_unknown_encoding_has_no_decoder():

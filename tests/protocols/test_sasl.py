@@ -11,7 +11,6 @@ from postillon.protocols.sasl import (
     LoginClient,
     PlainClient,
     SaslError,
-    choose,
     decode_response,
     encode_base64,
     parse_login,
@@ -137,10 +136,3 @@ def test_our_clients_are_understood_by_our_servers() -> None:
     assert client.is_complete
     with pytest.raises(SaslError):
         client.respond(b"again")
-
-
-def test_a_client_never_sends_a_password_in_clear() -> None:
-    assert choose(["login", "PLAIN"], is_secure=True) == "PLAIN"
-    assert choose(["LOGIN", "PLAIN"], is_secure=False) is None
-    assert choose(["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"], is_secure=False) == "SCRAM-SHA-256"
-    assert choose(["CRAM-MD5", "LOGIN"], is_secure=True) == "LOGIN"

@@ -140,8 +140,3 @@ def uid_batches(tag: bytes, batches: Iterable[tuple[int, int]]) -> bytes:
 def language(names: Iterable[str]) -> bytes:
     """RFC 5255 §3.3."""
     return b"* LANGUAGE (%b)\r\n" % b" ".join(string(name.encode("ascii")) for name in names)
-
-
-def jmap_access(url: str) -> bytes:
-    """RFC 9698 §3."""
-    return b"* JMAPACCESS %b\r\n" % string(url.encode("ascii"))

@@ -96,11 +96,6 @@ def bad(tag: bytes, text: str, code: bytes = b"") -> bytes:
     return tagged(tag, b"BAD", text, code)
 
 
-def untagged(status: bytes, text: str, code: bytes = b"") -> bytes:
-    """`* OK [code] text`."""
-    return tagged(b"*", status, text, code)
-
-
 def bye(text: str, code: bytes = b"") -> bytes:
     return tagged(b"*", b"BYE", text, code)
 

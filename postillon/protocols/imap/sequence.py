@@ -90,12 +90,6 @@ class SequenceSet:
             found.append((low, high if high < largest else largest))
         return merge(found)
 
-    def contains(self, number: int, largest: int) -> bool:
-        """Whether *number* is meant, with `*` as *largest*. For many numbers use `resolve` and `select` instead."""
-        return any(
-            (low <= number <= high) if high < STAR else number == largest or low <= number <= largest for low, high in self.ranges
-        )
-
     def __bytes__(self) -> bytes:
         return b",".join(_text(low) if low == high else b"%b:%b" % (_text(low), _text(high)) for low, high in self.ranges)
 

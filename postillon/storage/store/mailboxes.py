@@ -124,17 +124,6 @@ def find(tx: Tx, account: AccountId, path: Path) -> Mailbox:
     return row(tx, account, mailbox)
 
 
-def by_role(tx: Tx, account: AccountId, role: str) -> MailboxId:
-    """The mailbox with *role*, or else the inbox. Raises NotFound for an account without one."""
-    for wanted in (role, "inbox"):
-        found = tx.one(
-            "SELECT mailbox_id FROM mailbox WHERE account_id = ? AND role = ? AND selectable = 1", account, wanted.encode()
-        )
-        if found is not None:
-            return MailboxId(found[0])
-    raise NotFound("The account has no inbox", detail=f"account {account}")
-
-
 def uidvalidity(tx: Tx, account: AccountId, now: int) -> int:
     """A new UIDVALIDITY: greater than any before in this account, also after a restored backup (RFC 9051 §2.3.1.1)."""
     found = tx.one(

@@ -58,7 +58,6 @@ def test_others():
     assert responses.uid_batches(b"A143", [(215295, 99695), (99694, 1)]) == b'* UIDBATCHES (TAG "A143") 215295:99695,99694:1\r\n'
     assert responses.uid_batches(b"A1", []) == b'* UIDBATCHES (TAG "A1")\r\n'
     assert responses.language(["de", "i-default"]) == b'* LANGUAGE ("de" "i-default")\r\n'
-    assert responses.jmap_access("https://x/jmap") == b'* JMAPACCESS "https://x/jmap"\r\n'
 
 
 def test_codes():

@@ -60,7 +60,6 @@ def test_status_responses():
     assert responses.no(b"a1", "is full", response_codes.OVERQUOTA) == b"a1 NO [OVERQUOTA] is full\r\n"
     assert responses.bad(b"*", "what?") == b"* BAD what?\r\n"
     assert responses.bye("until later") == b"* BYE until later\r\n"
-    assert responses.untagged(b"OK", "still here", response_codes.unseen(12)) == b"* OK [UNSEEN 12] still here\r\n"
     assert responses.continuation() == b"+ go ahead\r\n"
 
 

@@ -21,7 +21,6 @@ _QUOTED_RUN = rb'[^"\\\r\n\0\x80-\xff]*'
 _UTF8_RUN = rb'[^"\\\r\n\0]*'
 _QUOTED = rb'"(%b(?:\\["\\]%b)*)"'
 
-_SPACE = 0x20
 _ATOM = re.compile(rb"[%b]+" % ATOM_CHARS)
 _STRING = re.compile(rb"%b|\{([0-9]{1,19})\+?\}\r\n" % (_QUOTED % (_QUOTED_RUN, _QUOTED_RUN)))
 _STRING_UTF8 = re.compile(rb"%b|\{([0-9]{1,19})\+?\}\r\n" % (_QUOTED % (_UTF8_RUN, _UTF8_RUN)))
