@@ -67,7 +67,7 @@ from .ports import MailPaths, Port, Session, asking, proxies, smtp_ports
 from .reports import Reports, make_reports
 from .resolver import make_resolver
 from .rules import make_fallbacks, make_rates, make_relay_domains, make_rules
-from .sending import make_allowance, make_egress, make_language, make_srs, password_in
+from .sending import flow_settings, make_allowance, make_egress, make_language, make_srs, password_in
 from .tls import chains
 from .tls_reports import make_tls_reports
 
@@ -138,17 +138,7 @@ def compose(spec: Spec, data: Opened) -> Office:
     """All objects of a worker. Opens nothing."""
     config = spec.config
     resolver = make_resolver(config)
-    flow = FlowSettings(
-        hostname=config.hostname,
-        max_size=config.limits.message_size,
-        remote_allowed=config.development is None or bool(config.dns.servers),
-        routed_domains=frozenset({*config.sending.routes, *config.relay_domains}),
-        queue_lifetime_s=config.sending.lifetime,
-        longest_hold_s=config.sending.longest_hold,
-        no_soliciting=frozenset(keyword.lower() for keyword in config.protection.no_soliciting),
-        quarantine_s=config.content.quarantine_days * 86400,
-        quarantine_room=config.content.quarantine_size,
-    )
+    flow = flow_settings(config)
     keys = DkimKeys(data.layout.dkim)
     signer = Signer(keys.signing)
     srs = make_srs(config, data)
@@ -185,7 +175,7 @@ def compose(spec: Spec, data: Opened) -> Office:
         )
 
     outcomes = TlsOutcomes(data.clock)
-    tls_reports = make_tls_reports(config, data, resolver, outcomes, signer)
+    tls_reports = make_tls_reports(config, data, resolver, outcomes, flow, signer)
     reports = make_reports(config, data, resolver, flow, signer, spec.slot, tls_reports)
     transport = make_transport(config, data, resolver, outcomes, spec.workers)
     converter = Converter(data.store, signer, flow.max_size)

@@ -10,7 +10,7 @@ from ..flow.deliver import FlowSettings
 from ..flow.dmarc_count import DmarcCounter
 from ..flow.dmarc_heard import DmarcHeard
 from ..flow.dmarc_send import DmarcSender, DmarcSendSettings
-from ..flow.post import Post
+from ..flow.own_mail import OwnMail
 from ..flow.report_inbox import ReportInbox
 from ..flow.sign import Signer
 from ..flow.tls_reports import TlsReports
@@ -50,7 +50,7 @@ def make_reports(
     counter = DmarcCounter(data.side, data.clock)
     heard = make_heard(data, resolver)
     inbox = ReportInbox(data.store, wanted.inboxes, (heard.take, tls.take))
-    post = Post(
+    mail = OwnMail(
         store=data.store, directory=data.directory, clock=data.clock, ids=data.ids, settings=flow, signer=signer, inbox=inbox
     )
     settings = DmarcSendSettings(
@@ -58,7 +58,7 @@ def make_reports(
         organization=wanted.organization or config.hostname,
         sender=Address.parse(wanted.sender) if wanted.sender else Address("postmaster", config.hostname),
     )
-    sender = DmarcSender(side=data.side, resolver=resolver, post=post, clock=data.clock, ids=data.ids, settings=settings)
+    sender = DmarcSender(side=data.side, resolver=resolver, mail=mail, clock=data.clock, ids=data.ids, settings=settings)
     rotation = DkimRotation(
         keys=DkimKeys(data.layout.dkim),
         resolver=resolver,

@@ -1,4 +1,4 @@
-"""What accounts may send, put together from the configuration: for a worker, and for a command without a server."""
+"""How mail is sent, and what accounts may send, put together from the configuration: for a worker, and without a server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from ..config import Config, Sending
 from ..config.settings import Origin as OriginSettings
 from ..flow.allowance import Allowance, AllowanceSettings
 from ..flow.bounce import LanguageOf
+from ..flow.deliver import FlowSettings
 from ..flow.notice import Notices
+from ..flow.own_mail import OwnMail
 from ..mailauth.srs import Srs
 from ..model.ids import AccountId
 from ..model.sending import NO_LIMITS, SendingLimits
@@ -17,6 +19,20 @@ from ..net.socks import Proxy
 from ..relay.egress import Egress, EgressSettings, Member
 from ..relay.hop import Origin
 from .data import Opened
+
+
+def flow_settings(config: Config) -> FlowSettings:
+    return FlowSettings(
+        hostname=config.hostname,
+        max_size=config.limits.message_size,
+        remote_allowed=config.development is None or bool(config.dns.servers),
+        routed_domains=frozenset({*config.sending.routes, *config.relay_domains}),
+        queue_lifetime_s=config.sending.lifetime,
+        longest_hold_s=config.sending.longest_hold,
+        no_soliciting=frozenset(keyword.lower() for keyword in config.protection.no_soliciting),
+        quarantine_s=config.content.quarantine_days * 86400,
+        quarantine_room=config.content.quarantine_size,
+    )
 
 
 def make_allowance(config: Config, data: Opened) -> Allowance:
@@ -34,13 +50,15 @@ def make_allowance(config: Config, data: Opened) -> Allowance:
 
 
 def make_notices(config: Config, data: Opened) -> Notices:
+    settings = flow_settings(config)
+    mail = OwnMail(store=data.store, directory=data.directory, clock=data.clock, ids=data.ids, settings=settings)
     return Notices(
         store=data.store,
         directory=data.directory,
+        mail=mail,
         clock=data.clock,
         ids=data.ids,
         hostname=config.hostname,
-        queue_lifetime_s=config.sending.lifetime,
     )
 
 

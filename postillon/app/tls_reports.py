@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from ..config import Config
+from ..flow.deliver import FlowSettings
 from ..flow.own_mail import OwnMail
 from ..flow.sign import Signer
 from ..flow.tls_reports import TlsReports, TlsReportSettings
@@ -17,7 +18,9 @@ from ..seams import Resolver
 from .data import Opened
 
 
-def make_tls_reports(config: Config, data: Opened, resolver: Resolver, outcomes: TlsOutcomes, signer: Signer) -> TlsReports:
+def make_tls_reports(
+    config: Config, data: Opened, resolver: Resolver, outcomes: TlsOutcomes, flow: FlowSettings, signer: Signer
+) -> TlsReports:
     wanted = config.reports
 
     async def domains() -> Sequence[str]:
@@ -28,14 +31,7 @@ def make_tls_reports(config: Config, data: Opened, resolver: Resolver, outcomes:
         directory=data.directory,
         domains=domains,
         resolver=resolver,
-        mail=OwnMail(
-            store=data.store,
-            directory=data.directory,
-            clock=data.clock,
-            ids=data.ids,
-            signer=signer,
-            queue_lifetime_s=config.sending.lifetime,
-        ),
+        mail=OwnMail(store=data.store, directory=data.directory, clock=data.clock, ids=data.ids, settings=flow, signer=signer),
         clock=data.clock,
         ids=data.ids,
         settings=TlsReportSettings(config.hostname, wanted.tls, wanted.organization, wanted.sender),

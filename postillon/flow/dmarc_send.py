@@ -18,7 +18,7 @@ from ..storage.ids import IdSource
 from ..storage.store import tallies
 from ..storage.store.tallies import Kind
 from .dmarc_count import DAY, decode_seen
-from .post import Post
+from .own_mail import OwnMail
 
 MAX_ROWS = 10_000
 MAX_TARGETS = 10
@@ -71,11 +71,11 @@ class DmarcSender:
     """`send_due` mails what was counted on the days before today."""
 
     def __init__(
-        self, *, side: Database, resolver: Resolver, post: Post, clock: Clock, ids: IdSource, settings: DmarcSendSettings
+        self, *, side: Database, resolver: Resolver, mail: OwnMail, clock: Clock, ids: IdSource, settings: DmarcSendSettings
     ) -> None:
         self._side = side
         self._resolver = resolver
-        self._post = post
+        self._mail = mail
         self._clock = clock
         self._ids = ids
         self._settings = settings
@@ -111,13 +111,17 @@ class DmarcSender:
                 log.warning("report too large", domain=domain, recipient=target.address, size=len(octets), limit=target.limit)
         if not fits:
             return 0
-        reached = await self._post.send(
-            self._message(feedback, octets, [target.address for target in fits]), [target.address for target in fits]
-        )
+        to = [target.address for target in fits]
+        is_sent = await self._mail.send(self._message(feedback, octets, to), to, f"a report about DMARC of {domain}")
         log.info(
-            "report sent", domain=domain, recipients=reached, rows=len(feedback.rows), size=len(octets), report=feedback.report_id
+            "report sent" if is_sent else "nobody takes the report",
+            domain=domain,
+            recipients=len(to),
+            rows=len(feedback.rows),
+            size=len(octets),
+            report=feedback.report_id,
         )
-        return 1 if reached else 0
+        return int(is_sent)
 
     async def _is_allowed(self, domain: str, where: str) -> bool:
         """RFC 7489 §7.1: whoever is of another organization must say that it wants to hear of *domain*. Raises DnsTrouble."""

@@ -5,37 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..message import build
-from ..message.octets import Octets
-from ..message.prepare import prepare
-from ..message.trace import return_path
 from ..model.address import Address
-from ..model.envelope import Envelope, Notify, Recipient
-from ..model.ids import AccountId, QueueId
-from ..model.plan import Enqueue, File, Plan
+from ..model.ids import AccountId
 from ..seams import Clock, Directory
 from ..storage.ids import IdSource
 from ..storage.store import Store
+from .own_mail import OwnMail
 
 
 class Notices:
-    """*hostname* names us; *queue_lifetime_s*: how long a notice to a postmaster elsewhere is tried."""
+    """*hostname* names us; *mail* carries them."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        directory: Directory,
-        clock: Clock,
-        ids: IdSource,
-        hostname: str,
-        queue_lifetime_s: int = 5 * 86400,
-    ) -> None:
+    def __init__(self, *, store: Store, directory: Directory, mail: OwnMail, clock: Clock, ids: IdSource, hostname: str) -> None:
         self._store = store
         self._directory = directory
+        self._mail = mail
         self._clock = clock
         self._ids = ids
         self._hostname = hostname
-        self._queue_lifetime_s = queue_lifetime_s
 
     async def operator(self, subject: str, text: str) -> None:
         """To the postmaster, wherever that leads. Raises Refusal."""
@@ -48,30 +35,9 @@ class Notices:
         await self._send((account,), (), Address.parse(name), subject, text)
 
     async def _send(self, accounts: Sequence[AccountId], away: Sequence[Address], to: Address, subject: str, text: str) -> None:
-        if not accounts and not away:
-            return
-        now, octets = self._clock.now(), self._octets(to, subject, text)
-        spool = self._store.spool(len(octets))
-        spool.write(octets)
-        body = await spool.finish()
-        whole = Octets.whole(body.size)
-        filed = whole.with_prefix(return_path(None))
-        items: list[File | Enqueue] = [File(account, filed.encode(), filed.size) for account in accounts]
-        if away:
-            recipients = tuple(Recipient(address, frozenset({Notify.NEVER})) for address in away)
-            items.append(
-                Enqueue(
-                    QueueId(self._ids.next()),
-                    Envelope(None, recipients, body="7BIT" if octets.isascii() else "8BITMIME"),
-                    tuple(address.domain for address in away),
-                    whole.encode(),
-                    None,
-                    now,
-                    now + self._queue_lifetime_s,
-                )
-            )
-        prepared = prepare(return_path(None) + octets, len(octets)) if accounts else None
-        await self._store.commit(Plan(body, prepared, now, items=tuple(items)))
+        plan = await self._mail.plan_to(self._octets(to, subject, text), accounts, away, (to,), f"a notice: {subject}")
+        if plan is not None:
+            await self._store.commit(plan)
 
     def _octets(self, to: Address, subject: str, text: str) -> bytes:
         return b"".join(

@@ -145,7 +145,7 @@ class TlsReports:
             at=self._clock.now(),
             name=f"{self._ids.next():x}.tlsrpt",
         )
-        return await self._mail.plan(octets, to, f"a report about TLS towards {domain}", tls_optional=True)
+        return await self._mail.plan(octets, [to], f"a report about TLS towards {domain}", tls_optional=True)
 
     async def _by_post(self, report: TlsReport, domain: str, uri: str) -> bool:
         try:

@@ -12,6 +12,7 @@ import pytest
 from postillon.flow.allowance import Allowance, AllowanceSettings
 from postillon.flow.bounce import LanguageOf
 from postillon.flow.notice import Notices
+from postillon.flow.own_mail import OwnMail
 from postillon.flow.submit import Submitter
 from postillon.model.errors import SendingLimitReached
 from postillon.model.ids import AccountId
@@ -37,7 +38,15 @@ async def french(_: AccountId) -> str:
 def limited(office: Office, limits: SendingLimits = NO_LIMITS, language_of: LanguageOf = french) -> tuple[Office, Allowance]:
     """The office with a submission that counts. Alice, as the first account, is the postmaster as well."""
     ids = IdSource(9)
-    notices = Notices(store=office.store, directory=office.directory, clock=office.clock, ids=ids, hostname="mail.example.test")
+    mail = OwnMail(store=office.store, directory=office.directory, clock=office.clock, ids=ids, settings=SETTINGS)
+    notices = Notices(
+        store=office.store,
+        directory=office.directory,
+        mail=mail,
+        clock=office.clock,
+        ids=ids,
+        hostname="mail.example.test",
+    )
     allowance = Allowance(
         database=office.store.database,
         directory=office.directory,

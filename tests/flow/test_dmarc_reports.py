@@ -50,13 +50,13 @@ async def side(tmp_path: Path) -> AsyncIterator[Database]:
 
 @dataclass
 class Postbox:
-    """What is sent, instead of `flow.post.Post`: nobody carries it here."""
+    """What is sent, instead of `flow.own_mail.OwnMail`: nobody carries it here."""
 
     sent: list[tuple[bytes, list[Address]]] = field(default_factory=list)
 
-    async def send(self, octets: bytes, to: list[Address]) -> int:
+    async def send(self, octets: bytes, to: list[Address], what: str) -> bool:
         self.sent.append((octets, to))
-        return len(to)
+        return bool(to)
 
 
 def incoming(clock: FixedClock, source: str = "192.0.2.7") -> Incoming:
@@ -84,7 +84,7 @@ def sender(side: Database, clock: FixedClock, table: dict[str, Any], post: Postb
     return DmarcSender(
         side=side,
         resolver=TableResolver(table),
-        post=post,  # type: ignore[arg-type]
+        mail=post,  # type: ignore[arg-type]
         clock=clock,
         ids=IdSource(),
         settings=DmarcSendSettings("mx.example.test", "Example Test", Address.parse("postmaster@example.test")),
