@@ -13,8 +13,8 @@ from ..config import Config
 from ..relay.probe import Prober
 from ..supervisor.privileges import become
 from .data import Layout, opened
-from .office import make_transport
 from .prepare import make_schema
+from .relaying import make_transport
 from .reports import make_heard
 from .resolver import make_resolver
 from .sending import make_allowance

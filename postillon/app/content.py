@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..config import Config
-from ..config.settings import ContentRules, Filters, Milter
+from ..config.judging import ContentRules, Filters, Milter
 from ..filters.attachments import Action, Attachments, ContentPolicy, ContentSettings
 from ..filters.clamav import ClamAv, ClamAvSettings
 from ..filters.examined import Examined

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..config import Config
-from ..config.settings import Filters
+from ..config.judging import Filters
 from ..filters.blocklists import BlocklistFilter, Blocklists
 from ..filters.classifier import Classifier
 from ..filters.examined import Examined

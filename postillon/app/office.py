@@ -6,7 +6,6 @@ import asyncio
 import math
 import resource
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -15,8 +14,7 @@ from ..admin.listener import AdminServer
 from ..admin.local_mail import LocalMail
 from ..admin.operations import perform
 from ..admin.tools import Tools
-from ..config import Config, Destination, Sending
-from ..config import Route as RouteSettings
+from ..config import Config
 from ..directory.bans import Bans
 from ..filters.known import Acquaintance
 from ..filters.milters import Milters
@@ -27,21 +25,14 @@ from ..flow.complaints import Complaints
 from ..flow.convert import Converter
 from ..flow.deliver import Deliverer, FlowSettings
 from ..flow.judgement import Judge
-from ..flow.outbound import Outbound
 from ..flow.receive import Receiver
-from ..flow.retry import RetrySchedule
 from ..flow.sign import Signer
 from ..flow.submit import Submitter
-from ..model.queue import NextHop
 from ..net.limits import ConnectionLimits, LimitSettings
 from ..net.listener import Listener, serve
-from ..net.tls import ServerTls, client_context
-from ..relay.hop import IsSelf, RelaySettings, is_public
-from ..relay.mta_sts import PolicyFetcher, StsPolicies
+from ..net.tls import ServerTls
 from ..relay.probe import Prober
-from ..relay.smarthost import Routes
 from ..relay.tls_outcomes import TlsOutcomes
-from ..relay.tls_policy import ClientContexts, TlsMode, TlsRules
 from ..relay.transport import RelayTransport
 from ..seams import Directory, Resolver
 from ..servers.imap.session import ImapServer, ImapSettings
@@ -50,12 +41,10 @@ from ..storage.blobs.files import FileBlobs
 from ..storage.blobs.sweep import SpoolSweep, Sweep
 from ..storage.store.quarantine import Quarantine
 from ..supervisor.lifeline import Spec
-from ..supervisor.sockets import resolve
-from ..workers.concurrency import ConcurrencySettings
 from ..workers.indexer import Indexer
 from ..workers.janitor import Janitor
 from ..workers.learner import Learner, LearnerSettings
-from ..workers.queue import QueueSettings, QueueWorker
+from ..workers.queue import QueueWorker
 from ..workers.reporter import ReportWorker
 from .content import Heard, make_milters, make_outgoing
 from .data import Opened
@@ -64,10 +53,11 @@ from .filters import Parts, choices_by, judge_settings, make_filters
 from .gate import make_blocklists, make_gate
 from .lives import Lives
 from .ports import MailPaths, Port, Session, asking, proxies, smtp_ports
+from .relaying import make_queue, make_transport
 from .reports import Reports, make_reports
 from .resolver import make_resolver
-from .rules import make_fallbacks, make_rates, make_relay_domains, make_rules
-from .sending import flow_settings, make_allowance, make_egress, make_language, make_srs, password_in
+from .rules import make_relay_domains, make_rules
+from .sending import flow_settings, make_allowance, make_language, make_srs
 from .tls import chains
 from .tls_reports import make_tls_reports
 
@@ -179,7 +169,7 @@ def compose(spec: Spec, data: Opened) -> Office:
     reports = make_reports(config, data, resolver, flow, signer, spec.slot, tls_reports)
     transport = make_transport(config, data, resolver, outcomes, spec.workers)
     converter = Converter(data.store, signer, flow.max_size)
-    queue = _queue(config, data, reporter, deliverer, transport, converter, spec.workers)
+    queue = make_queue(config, data, reporter, deliverer, transport, converter, spec.workers)
 
     def prune_records() -> Awaitable[int]:
         return data.store.prune_records(config.records.keep_days * 86400)
@@ -367,127 +357,6 @@ def _unix(
     )
     admin = AdminServer(lambda operation, arguments: perform(tools, operation, arguments))
     return {"admin": admin.session, "sendmail": local_mail.session}
-
-
-def _schedule(sending: Sending, destination: Destination | None = None) -> RetrySchedule:
-    """The times of *destination*, those of *sending* where it has none."""
-    own = destination or Destination()
-    first, longest, report = own.first_wait, own.longest_wait, own.delay_report
-    return RetrySchedule(
-        first_wait_s=sending.first_wait if first is None else first,
-        longest_wait_s=sending.longest_wait if longest is None else longest,
-        give_up_s=sending.lifetime,
-        delay_report_s=sending.delay_report if report is None else report,
-    )
-
-
-def _queue(
-    config: Config,
-    data: Opened,
-    reporter: Reporter,
-    deliverer: Deliverer,
-    transport: RelayTransport,
-    converter: Converter,
-    workers: int,
-) -> QueueWorker:
-    sending = config.sending
-    outbound = Outbound(
-        store=data.store,
-        transport=transport,
-        deliver_local=deliverer.file_entry,
-        reporter=reporter,
-        clock=data.clock,
-        schedule=_schedule(sending),
-        schedules={domain: _schedule(sending, own) for domain, own in sending.destinations.items()},
-        fallbacks=make_fallbacks(sending),
-        converter=converter,
-    )
-    # A destination that does not answer rests no longer than its mail would wait.
-    concurrency = ConcurrencySettings(rest_s=min(ConcurrencySettings().rest_s, sending.first_wait))
-    return QueueWorker(
-        store=data.store,
-        outbound=outbound,
-        routing=transport,
-        bus=data.bus,
-        clock=data.clock,
-        settings=QueueSettings(attempts=sending.concurrency, concurrency=concurrency),
-        grace_s=2,
-        rates=make_rates(sending, workers),
-    )
-
-
-def _rules(config: Config, data: Opened, resolver: Resolver, verified: ssl.SSLContext, outcomes: TlsOutcomes | None) -> TlsRules:
-    """What TLS the mail hosts of other domains must give."""
-    development = config.development
-    fetch = PolicyFetcher(
-        resolver=resolver,
-        context=verified,
-        port=development.mta_sts_port if development else 443,
-        is_allowed=is_public if development is None else lambda address: True,
-    )
-    return TlsRules(
-        resolver=resolver,
-        policies=StsPolicies(resolver=resolver, fetch=fetch, memory=data.store, clock=data.clock, outcomes=outcomes),
-        port=development.mx_port if development else 25,
-        overrides={domain: TlsMode(own.tls) for domain, own in config.sending.destinations.items() if own.tls},
-        outcomes=outcomes,
-    )
-
-
-def make_transport(
-    config: Config, data: Opened, resolver: Resolver, outcomes: TlsOutcomes | None = None, workers: int = 1
-) -> RelayTransport:
-    development = config.development
-    verified = client_context(verify=True, ca_file=development.trust or None if development else None)
-    relayed = {name: NextHop(one.host, one.port, one.tls) for name, one in config.relay_domains.items() if one.host}
-    routes = Routes(
-        {**relayed, **{domain: _next_hop(route) for domain, route in config.sending.routes.items()}},
-        _next_hop(config.sending.smarthost) if config.sending.smarthost else None,
-        {name: _next_hop(route) for name, route in config.sending.next_hops.items()},
-    )
-    return RelayTransport(
-        settings=RelaySettings(
-            hostname=config.hostname,
-            port=development.mx_port if development else 25,
-            loopback_allowed=development is not None,
-        ),
-        resolver=resolver,
-        contexts=ClientContexts(client_context(verify=False), verified),
-        is_self=_is_self(config),
-        routes=lambda: routes,
-        rules=_rules(config, data, resolver, verified, outcomes),
-        outcomes=outcomes,
-        egress=make_egress(config.sending, workers),
-    )
-
-
-def _next_hop(route: RouteSettings) -> NextHop:
-    password = password_in(route.password_file)
-    return NextHop(route.host, route.port, route.tls, route.login, password, route.protocol, route.pool, route.proxy)
-
-
-def _is_self(config: Config) -> IsSelf:
-    """Whether we listen on an address and port: mail that leads there would come round."""
-    ours = {host for name in config.listen.addresses for _, host in resolve(name)}
-    everywhere = bool(ours & {"0.0.0.0", "::"})
-
-    def is_self(address: str, port: int) -> bool:
-        if port not in (config.listen.smtp, config.listen.proxy, config.listen.lmtp):
-            return False
-        return address in ours or (everywhere and _is_local(address))
-
-    return is_self
-
-
-def _is_local(address: str) -> bool:
-    """Whether *address* is one of this machine's: only then can a socket be bound to it."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((address, 0))
-    except OSError:
-        return False
-    return True
 
 
 def _limits(config: Config, workers: int) -> ConnectionLimits:

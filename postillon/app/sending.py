@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ..config import Config, Sending
-from ..config.settings import Origin as OriginSettings
+from ..config.sending import Origin as OriginSettings
 from ..flow.allowance import Allowance, AllowanceSettings
 from ..flow.bounce import LanguageOf
 from ..flow.deliver import FlowSettings

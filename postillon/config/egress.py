@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from .settings import Sending
+from .sending import Sending
 
 Found = tuple[tuple[str, ...], str]
 

@@ -24,7 +24,9 @@ from .content import senseless_content
 from .lines import key_lines, line_of
 from .oauth import senseless_logins
 from .rules import senseless_hops, senseless_relay_domains, senseless_rules
-from .settings import CHECKS, CHOICES, SERVICES, Config, Destination, Sending, Size
+from .sending import Destination, Sending
+from .settings import CHECKS, CHOICES, SERVICES, Config
+from .size import Size
 
 _HIDDEN = {"development"}
 _CODE = re.compile(r"127(\.(\d{1,3}(-\d{1,3})?|\*)){3}")

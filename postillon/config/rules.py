@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..model.address import Address, AddressError
 from .egress import senseless_egress
-from .settings import RelayDomain, Rule, Sending
+from .sending import RelayDomain, Rule, Sending
 
 Found = tuple[tuple[str, ...], str]
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
