@@ -44,13 +44,15 @@ async def dkim_list(tools: Tools) -> list[dict[str, Any]]:
 
 @operation("dkim.records")
 async def dkim_records(tools: Tools, domain: str) -> list[dict[str, Any]]:
-    return [_key(key) for key in _dkim(tools).of(domain)]
+    keys = _dkim(tools).of(domain)
+    if not keys:
+        await _check_local(tools, domain)
+    return [_key(key) for key in keys]
 
 
 @operation("dkim.add")
 async def dkim_add(tools: Tools, domain: str) -> list[dict[str, Any]]:
-    if not await tools.directory.is_local_domain(domain):
-        raise NotFound(f"{domain} is no domain of this server; `postillon domain add` makes it one", status="5.1.2")
+    await _check_local(tools, domain)
     month = time.strftime("%Y%m", time.gmtime(tools.clock.now()))
     return [_key(key) for key in await asyncio.to_thread(_dkim(tools).add, domain, month)]
 
@@ -67,3 +69,8 @@ async def dkim_retire(tools: Tools, selector: str, domain: str = "", force: bool
     """A week after a key was retired, unless *force*."""
     key = _dkim(tools).retire(selector, domain, 0 if force else tools.clock.now())
     return {"domain": key.domain, "selector": key.selector, "name": key.record_name}
+
+
+async def _check_local(tools: Tools, domain: str) -> None:
+    if not await tools.directory.is_local_domain(domain):
+        raise NotFound(f"{domain} is no domain of this server; `postillon domain add` makes it one", status="5.1.2")

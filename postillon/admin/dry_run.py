@@ -6,8 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ..config.settings import CHECKS
 from ..filters.own import OwnFilter, OwnFilterError
 from ..filters.stored import MOST, examined_again
+from ..filters.words import SENTENCES
 from ..flow.judgement import wish_of
 from ..flow.plan import Wish
 from ..message.encoded_words import decode
@@ -135,6 +137,14 @@ def _strictest(by_score: Wish, opinion: Opinion) -> Wish:
     return Wish.JUNK if opinion.junk and by_score is Wish.FILE else by_score
 
 
+BEGINNINGS = {
+    "attachments": ("attachment", "mime"),
+    "blocklists": ("dnsbl", "rhsbl", "hashbl", "dnswl"),
+    "clamav": ("virus",),
+}
+"""How the codes of a check's findings begin, where they do not begin with its name."""
+
+
 # --- other thresholds over recent verdicts --------------------------------------------------------------------------------
 
 
@@ -147,6 +157,10 @@ async def policy_dry_run(
     days: float = 7,
 ) -> dict[str, Any]:
     """The verdicts of the last *days* that would differ with other *thresholds*, *scores* of findings, or checks *off*."""
+    known = {*CHECKS, *(code.partition(".")[0] for code in SENTENCES), *SENTENCES}
+    for one in off or ():
+        if one not in known and not one.startswith("own."):
+            raise Refusal(f"{one!r} is no check and no finding; checks are {', '.join(CHECKS)}", status="5.5.4")
     limits, until = _thresholds(thresholds), time.monotonic() + SECONDS
     after = first_id_at(tools.clock.now() - int(days * 86400))
     result: dict[str, Any] = {"looked_at": 0, "changed": [], "is_complete": True}
@@ -214,7 +228,7 @@ async def _name(tools: Tools, account: int) -> str:
 
 
 def _weighed(code: str, score: float, scores: Mapping[str, float], off: tuple[str, ...]) -> float:
-    if any(code == one or code.startswith(one + ".") for one in off):
+    if any(code.startswith(f"{beginning}.") for one in off for beginning in BEGINNINGS.get(one, (one,))) or code in off:
         return 0.0
     return scores.get(code, score)
 

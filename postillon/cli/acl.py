@@ -20,7 +20,7 @@ def acl() -> None:
 @on_server
 def acl_list(server: Server, account: str, mailbox: str) -> None:
     """Who may do what in MAILBOX of ACCOUNT, or in all that are shared."""
-    server.show(server.ask("acl.list", account=account, mailbox=mailbox), _COLUMNS)
+    server.show(server.ask("acl.list", account=account, mailbox=mailbox), _COLUMNS, "Nothing is shared.")
 
 
 @acl.command("set", context_settings={"ignore_unknown_options": True})

@@ -32,7 +32,7 @@ def ban() -> None:
 @on_server
 def ban_list(server: Server) -> None:
     """Who is banned now, until when, and why."""
-    server.show(server.ask("ban.list"), ("network", "since", "ends", "reason"))
+    server.show(server.ask("ban.list"), ("network", "since", "ends", "reason"), "Nobody is banned.")
 
 
 @ban.command("add")

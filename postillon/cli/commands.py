@@ -81,6 +81,12 @@ def fail(text: str, status: int = 1) -> NoReturn:
     sys.exit(status)
 
 
+_NOWHERE = (
+    f"no server is named: there is no {DEFAULT_CONFIG} and no ./dev-data. Name one with --config FILE or --data DIR; "
+    "`postillon setup` makes one"
+)
+
+
 class Server:
     """The server a command is about: a configuration file, or a data directory (of `postillon dev`)."""
 
@@ -96,6 +102,8 @@ class Server:
         if path is None and data is None:
             if os.path.exists(DEFAULT_CONFIG) or not os.path.isdir("dev-data"):
                 path = DEFAULT_CONFIG
+                if not os.path.exists(path):
+                    fail(_NOWHERE)
             else:
                 data = "dev-data"
         if path is None:
@@ -117,12 +125,14 @@ class Server:
         except Refusal as error:
             fail(error.text)
 
-    def show(self, value: Any, columns: Sequence[str] = ()) -> None:
-        """Print a result: a table of *columns*, or JSON when asked for."""
+    def show(self, value: Any, columns: Sequence[str] = (), nothing: str = "") -> None:
+        """Print a result: a table of *columns*, or JSON when asked for. *nothing* is said on standard error of an empty one."""
         if self.as_json:
             click.echo(json.dumps(value))
         elif isinstance(value, list):
             table(value, columns)
+            if nothing and not value:
+                click.echo(nothing, err=True)
         elif isinstance(value, dict):
             width = max(map(len, value), default=0)
             for key, item in value.items():

@@ -107,9 +107,11 @@ def dev(
     never mails the world. SIGTERM or Ctrl-C ends it; the same DIR goes on where it was.
     """
     if not 0 <= port_base <= 65535 - max(OFFSETS.values()):
-        fail("--port-base is out of bounds")
+        fail(f"--port-base is a number from 0 to {65535 - max(OFFSETS.values())}, since ports are counted from it")
     _check_dns(dns)
     root = Path(data).resolve()
+    if root.exists() and not root.is_dir():
+        fail(f"--data {data}: is a file; name a directory, which need not be there yet")
     asked = _asked(root, domains, [*accounts, *_lines(accounts_file)])
     config = replace(
         _settings(settings),
@@ -148,10 +150,16 @@ def _settings(path: str | None) -> Config:
         return Config(hostname=hostname, data=data, protection=Protection(**GENTLE))
     try:
         text = Path(path).read_text(encoding="utf-8")
-        asked = tomllib.loads(text).get("protection", {})
         found = parse(f'hostname = "{hostname}"\ndata = "{data}"\n{text}', path)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ConfigError) as error:
-        fail(f"--settings {path}: {error}")
+    except OSError as error:
+        fail(f"--settings {path}: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"--settings {path}: is not UTF-8 text")
+    except ConfigError as error:
+        before = 2  # the lines that stand before the file's own
+        own = [replace(mistake, line=max(mistake.line - before, 0)) for mistake in error.mistakes]
+        fail(f"--settings {ConfigError(path, own)}")
+    asked = tomllib.loads(text).get("protection", {})
     gentle = {name: value for name, value in GENTLE.items() if name not in asked}
     return replace(found, protection=replace(found.protection, **gentle))
 
@@ -163,7 +171,7 @@ def _authorities(path: str | None) -> str:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except OSError as error:
-        fail(f"--trust {path}: {error}")
+        fail(f"--trust {path}: {error.strerror or error}")
     return str(Path(path).resolve())
 
 
@@ -212,7 +220,7 @@ def _account(text: str) -> tuple[str, str]:
     local, at, rest = text.partition("@")
     domain, colon, password = rest.partition(":")
     if not (at and colon and password):
-        fail(f"{local or text!r}…: an account is given as ADDRESS:PASSWORD")
+        fail(f"{text.partition(':')[0]!r}: an account is given as ADDRESS:PASSWORD, like alice@{DEFAULT_DOMAIN}:secret")
     return f"{local}@{domain}", password
 
 
@@ -221,8 +229,10 @@ def _lines(path: str | None) -> list[str]:
         return []
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{path}: {error}")
+    except OSError as error:
+        fail(f"--accounts-file {path}: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"--accounts-file {path}: is not UTF-8 text")
     return [line for line in lines if line.strip() and not line.startswith("#")]
 
 

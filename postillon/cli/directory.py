@@ -118,7 +118,7 @@ def account_add(server: Server, address: str, quota: str | None, password_stdin:
 @on_server
 def account_list(server: Server, domain_name: str) -> None:
     """All accounts."""
-    server.show(server.ask("account.list", domain=domain_name), ("address", "state", "used", "quota"))
+    server.show(server.ask("account.list", domain=domain_name), ("address", "state", "used", "quota"), "There is no account.")
 
 
 @account.command("remove")
@@ -280,7 +280,7 @@ def alias_add(server: Server, address: str, targets: tuple[str, ...]) -> None:
 @on_server
 def alias_list(server: Server) -> None:
     """All aliases."""
-    server.show(server.ask("alias.list"), ("address", "targets"))
+    server.show(server.ask("alias.list"), ("address", "targets"), "There is no alias.")
 
 
 @alias.command("remove")

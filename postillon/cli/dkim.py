@@ -19,7 +19,11 @@ def dkim() -> None:
 @on_server
 def dkim_list(server: Server) -> None:
     """All keys: waiting (published, not used yet), signing, or retired (not used any more, still published)."""
-    server.show(server.ask("dkim.list"), ("domain", "selector", "algorithm", "state", "since"))
+    server.show(
+        server.ask("dkim.list"),
+        ("domain", "selector", "algorithm", "state", "since"),
+        "There is no key; `postillon dkim add` makes some.",
+    )
 
 
 @dkim.command("add")

@@ -57,7 +57,7 @@ def filter_lists(server: Server) -> None:
 @on_server
 def filter_status(server: Server) -> None:
     """How many messages the classifier has learned, by whom."""
-    server.show(server.ask("filter.status"), ("owner", "good", "junk"))
+    server.show(server.ask("filter.status"), ("owner", "good", "junk"), "Nothing was learned yet.")
 
 
 @filter.command("train")

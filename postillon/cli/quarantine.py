@@ -20,7 +20,7 @@ def quarantine() -> None:
 def quarantine_list(server: Server) -> None:
     """What is held, for whom, and why."""
     rows = server.ask("quarantine.list")
-    server.show(rows if server.as_json else [_readable(row) for row in rows], _COLUMNS)
+    server.show(rows if server.as_json else [_readable(row) for row in rows], _COLUMNS, "The quarantine is empty.")
 
 
 _COLUMNS = ("id", "since", "until", "sender", "recipients", "subject", "reason")

@@ -27,7 +27,7 @@ def queue(context: click.Context, server: Server) -> None:
 def queue_list(server: Server) -> None:
     """Each recipient that waits."""
     rows = server.ask("queue.list")
-    server.show(rows if server.as_json else [_readable(row) for row in rows], _COLUMNS)
+    server.show(rows if server.as_json else [_readable(row) for row in rows], _COLUMNS, "Nothing waits.")
 
 
 _COLUMNS = ("id", "recipient", "sender", "state", "attempts", "due", "last_answer")
@@ -48,7 +48,7 @@ def queue_totals(server: Server) -> None:
 
 def _show_totals(server: Server) -> None:
     rows = server.ask("queue.totals")
-    server.show(rows if server.as_json else [_readable_total(row) for row in rows], _TOTALS)
+    server.show(rows if server.as_json else [_readable_total(row) for row in rows], _TOTALS, "Nothing waits.")
 
 
 _TOTALS = ("recipients", "destination", "state", "oldest", "due", "attempts", "why")

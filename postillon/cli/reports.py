@@ -68,7 +68,7 @@ def reports_tls(server: Server, since: str | None, counted: bool) -> None:
     else:
         rows = server.ask("reports.tls", since=moment(since) if since else 0)
         columns = ("day", "domain", "by", "policies", "successes", "failures", "reasons")
-    server.show(rows if server.as_json else [_readable(row) for row in rows], columns)
+    server.show(rows if server.as_json else [_readable(row) for row in rows], columns, "Nothing was reported.")
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:

@@ -296,7 +296,10 @@ class Administration:
 def _domain(tx: Tx, name: str) -> DomainRow:
     row = accounts.domain(tx, name)
     if row is None:
-        raise NotFound(f"{name} is not a domain of this server; add it first", status="5.1.2")
+        raise NotFound(
+            f"{name} is no domain of this server; `postillon domain list` shows those that are, `domain add` makes one",
+            status="5.1.2",
+        )
     return row
 
 

@@ -269,6 +269,12 @@ class Bans:
             one.version == wanted.version and one.overlaps(wanted) for one in map(ipaddress.ip_network, self.settings.trusted)
         )
 
+    def _is_trusted(self, network: str) -> bool:
+        """The whole *network* is."""
+        wanted = ipaddress.ip_network(network)
+        trusted = map(ipaddress.ip_network, self.settings.trusted)
+        return any(one.version == wanted.version and one.supernet_of(wanted) for one in trusted)  # type: ignore[arg-type]
+
     # --- the administrator's
 
     async def active(self) -> list[Ban]:
@@ -277,8 +283,10 @@ class Bans:
 
     async def add(self, network: str, seconds: int | None, reason: str) -> Ban:
         """Refuse *network* (an address or CIDR) for so long, or for ever. Raises Refusal."""
-        now = self._clock.now()
-        ban = Ban(_parsed(network), now, FOREVER if seconds is None else now + seconds, 0, reason)
+        now, name = self._clock.now(), _parsed(network)
+        if self._is_trusted(name):
+            raise Refusal(f"{name} is trusted (`protection.trusted`), so a ban would have no effect", status="5.5.4")
+        ban = Ban(name, now, FOREVER if seconds is None else now + seconds, 0, reason)
 
         def work(tx: Tx) -> None:
             bans.put(tx, [ban], now)

@@ -54,6 +54,20 @@ async def test_other_thresholds_scores_and_checks_over_what_came(office: Office)
         await dry(office, thresholds={"tag": 9.0, "junk": 1.0, "refuse": 2.0})
 
 
+async def test_a_check_is_left_out_by_its_name_though_its_findings_have_others(office: Office):
+    await judged(office, Opinion((finding("attachment.executable", 8), finding("mime.ambiguous", 1)))).receive(
+        "joe@sender.test", ["bob@example.test"], TEXT
+    )
+    office.clock.at += 10
+    (one,) = (await dry(office, days=400, off=["attachments"]))["changed"]
+    assert (one["before"], one["after"], one["score_after"]) == ("junk", "file", 0)
+
+
+async def test_what_is_no_check_and_no_finding_cannot_be_left_out(office: Office):
+    with pytest.raises(Refusal, match="'atachments' is no check and no finding; checks are blocklists, attachments"):
+        await dry(office, off=["atachments"])
+
+
 async def test_what_was_asked_for_outright_stands(office: Office):
     await judged(office, Opinion((finding("skeleton.shouted", 1),), junk=True)).receive(
         "joe@sender.test", ["bob@example.test"], TEXT

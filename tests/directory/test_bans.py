@@ -170,6 +170,14 @@ async def test_the_administrator_bans_and_unbans(town: Town) -> None:
         await bans.add("everybody", None, "")
 
 
+async def test_a_ban_that_would_have_no_effect_is_refused(town: Town) -> None:
+    bans = make(town, BanSettings(trusted=("127.0.0.1", "192.0.2.0/24")))
+    with pytest.raises(Refusal, match=r"192\.0\.2\.64/26 is trusted"):
+        await bans.add("192.0.2.64/26", None, "")
+    await bans.add("192.0.0.0/16", None, "")  # more than what is trusted
+    assert await banned(bans) == ["192.0.0.0/16"]
+
+
 async def test_an_unbanned_host_begins_anew(town: Town) -> None:
     bans = make(town)
     await offend(bans, "192.0.2.7", 30)
