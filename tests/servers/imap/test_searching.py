@@ -10,6 +10,8 @@ import pytest
 
 from postillon.message.folding import fold
 from postillon.protocols.imap import search_keys as keys
+from postillon.protocols.imap.commands import SortKey
+from postillon.servers.imap.commands.sort import each_once
 from postillon.servers.imap.matching import match_headers
 from postillon.servers.imap.searching import cost
 
@@ -137,3 +139,8 @@ def test_cheap_keys_are_known():
 def test_headers_are_compared_decoded_and_folded(header: bytes, text: str, found: bool):
     key = keys.Header(b"subject", text)
     assert match_headers([key], [header]) == [{key} if found else set()]
+
+
+def test_a_field_that_is_sorted_by_is_sorted_by_once():
+    order = [SortKey("SUBJECT"), SortKey("DATE", True), *[SortKey("SUBJECT", True), SortKey("DATE")] * 100]
+    assert each_once(order) == [SortKey("SUBJECT"), SortKey("DATE", True)]

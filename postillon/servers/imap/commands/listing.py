@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from ....protocols.imap.events import Command
 from ....protocols.imap.extension_responses import metadata as metadata_line
 from ....protocols.imap.extension_responses import my_rights
 from ..answers import BadCommand
+from ..glob import Glob
 from ..objectid import mailbox_id
 from .mailboxes import find
 from .metadata import check_names
@@ -26,30 +26,30 @@ Matches = Callable[[Path], bool]
 
 NAMESPACE = b'* NAMESPACE (("" "/")) (("%b/" "/")) NIL\r\n' % OTHER_USERS.encode()
 
-MAX_WILDCARDS = 10
-"""In one pattern, runs counted as one: a pattern must not cost more than a name is worth."""
+MAX_PATTERNS = 200
+STEP = 100
+"""Names that are matched in one go."""
+
+
+def patterns(request: List) -> list[Matches]:
+    """Raises BadCommand."""
+    if len(request.patterns) > MAX_PATTERNS:
+        raise BadCommand("Too many patterns")
+    return [pattern(request.reference, text) for text in request.patterns]
 
 
 def pattern(reference: str, text: str) -> Matches:
     """RFC 9051 §6.3.9: `*` stands for anything, `%` for anything within a level. Raises BadCommand."""
-    pieces = re.split(r"([*%]+)", reference + text)
-    if len(pieces) > 2 * MAX_WILDCARDS + 1:
-        raise BadCommand("Too many wildcards")
-    wild = "".join(_regex(piece) for piece in pieces)
-    exact, any_case = re.compile(wild, re.DOTALL), re.compile(wild, re.DOTALL | re.IGNORECASE)
+    try:
+        exact, any_case = Glob(reference + text), Glob((reference + text).upper())
+    except ValueError as error:
+        raise BadCommand(str(error)) from None
 
     def matches(path: Path) -> bool:
         # RFC 9051 §5.1: INBOX is INBOX in any case, and so are patterns that mean it.
-        chosen = any_case if path == ("INBOX",) else exact
-        return chosen.fullmatch("/".join(path)) is not None
+        return (any_case if path == ("INBOX",) else exact).matches("/".join(path))
 
     return matches
-
-
-def _regex(piece: str) -> str:
-    if piece[:1] in ("*", "%"):
-        return ".*" if "*" in piece else "[^/]*"
-    return re.escape(piece)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,15 @@ async def list_(session: Session, command: Command, request: List) -> bytes | No
         session.dialogue.write(b'* LIST (\\Noselect) "/" ""\r\n')
         return None
     check_names(request.return_metadata)
-    wanted = [pattern(request.reference, text) for text in request.patterns]
+    wanted = patterns(request)
     boxes = await session.store.visible_mailboxes(session.principal, session.owner.id)
     subscribed = await session.store.subscriptions(session.principal, session.owner.id)
     names = all_names(boxes, subscribed)
     chosen = {name.path for name in names if _selected(name, request)}
     above = {path[:level] for path in chosen for level in range(1, len(path))} if request.recursive_match else set()
-    for name in names:
+    for at, name in enumerate(names):
+        if at % STEP == STEP - 1:
+            await session.dialogue.breathe()
         if not any(matches(name.path) for matches in wanted):
             continue
         if name.path in chosen or name.path in above:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ....protocols.imap import responses
-from ....protocols.imap.commands import Sort, SortField
+from ....protocols.imap.commands import Sort, SortField, SortKey
 from ....protocols.imap.events import Command
 from ....protocols.imap.search_keys import ModSeqFrom
 from ....protocols.imap.sequence import format_ranges
@@ -28,6 +28,8 @@ Columns = dict[str, dict[int, Value]]
 
 LABEL = b"sort "
 """Under which, with the field, `AnswerCache` keeps what is sorted by; no attributes of FETCH are called so."""
+SORT_ON_LOOP = 5000
+"""Messages up to which they are sorted on the event loop."""
 STEP_ROWS = 2000
 STEP_OVERVIEWS = 1000
 
@@ -124,11 +126,26 @@ async def _ordered(session: Session, selected: Selected, request: Sort, slots: a
         await _read_wide(session, selected, slots[at : at + STEP_OVERVIEWS], wide, columns)
         await session.dialogue.breathe()
     uids = selected.view.snapshot.uids
-    there = [slot for slot in everything if all(uids[slot] in column for column in columns.values())]
-    for key in reversed(request.order):  # a stable sort each, the least important first
+    if len(everything) <= SORT_ON_LOOP:
+        return _arranged(everything, uids, request.order, columns)
+    return await asyncio.to_thread(_arranged, everything, uids, request.order, columns)
+
+
+def _arranged(slots: Sequence[int], uids: Sequence[int], order: Sequence[SortKey], columns: Columns) -> array[int]:
+    """Those of *slots* that have a value in each of *columns*, sorted."""
+    there = [slot for slot in slots if all(uids[slot] in column for column in columns.values())]
+    for key in reversed(each_once(order)):  # a stable sort each, the least important first
         column = columns.get(key.field, {})
         there.sort(key=lambda slot, column=column: column[uids[slot]], reverse=key.reverse)  # type: ignore[misc]
     return array("I", there)
+
+
+def each_once(order: Sequence[SortKey]) -> list[SortKey]:
+    """Without keys that decide nothing: what is equal by a field is so when the field is named again."""
+    found: dict[SortField, SortKey] = {}
+    for key in order:
+        found.setdefault(key.field, key)
+    return list(found.values())
 
 
 async def _read_wide(session: Session, selected: Selected, slots: array[int], fields: set[SortField], columns: Columns) -> None:
