@@ -18,11 +18,21 @@ from ..message.prepare import prepare, prepare_under
 from ..model.envelope import Envelope
 from ..model.errors import Refusal
 from ..model.plan import Body, Prepared
+from ..seams import DnsStatus, Resolver
 
 PREPARE_ON_LOOP = 64 * 1024
 """Octets up to which a message is scanned on the event loop; larger ones go to a thread."""
 MAX_HEADER = 1 << 20
 MAX_HOPS = 50
+
+
+async def check_sender_domain(resolver: Resolver, domain: str) -> None:
+    """RFC 7505 §4.2: a domain with a null MX sends no mail. Raises Refusal 5.7.27. Trouble with DNS is no verdict."""
+    if domain.startswith("["):
+        return
+    answer = await resolver.mx(domain)
+    if answer.status is DnsStatus.OK and answer.records and all(not host for _, host in answer.records):
+        raise Refusal("Sender's domain says that it accepts and sends no mail (null MX)", status="5.7.27", code=550)
 
 
 def accept_key(peer: str, envelope: Envelope, body: Body) -> bytes:

@@ -33,7 +33,6 @@ from .deliver import Copies, Deliverer, FlowSettings
 from .dmarc_count import DmarcCounter
 from .edits import Editor
 from .gate import Gate
-from .judge import judge_sender
 from .judgement import UNJUDGED, Judge, Judgement
 from .plan import Fates, Wish, decide_all
 from .relay_domains import RelayDomains
@@ -95,7 +94,7 @@ class Receiver:
         """At MAIL. Raises Refusal."""
         await self._store.check_space(envelope.size or 0)
         if envelope.sender is not None and self._is_first:
-            await judge_sender(self._resolver, envelope.sender.domain)
+            await accept.check_sender_domain(self._resolver, envelope.sender.domain)
 
     async def recipient(self, client: Client, envelope: Envelope, recipient: Recipient | None) -> Accepted:
         """At RCPT; None is the bare `<Postmaster>`. Raises Refusal: unknown, no relay, over quota."""

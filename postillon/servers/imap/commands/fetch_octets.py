@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ....message import transfer
 from ....message.header import header_fields
-from ....message.part import Part, SectionKind, decode_structure, find, section
+from ....message.part import Part, decode_structure, find, section
 from ....model.mail import Email
 from ....protocols.imap import responses
 from ....protocols.imap.fetch_attributes import Kind, Section
@@ -20,6 +20,7 @@ from ....storage.store import Rope
 from ..answers import No
 from ..fetch_items import Batch, Plan
 from ..snapshots import Key
+from ..url_octets import KINDS
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -28,15 +29,6 @@ TOGETHER = 1 << 20
 """Octets read in one go, unless one message alone has more."""
 PIECE = 256 << 10
 """Of a range that is longer than TOGETHER."""
-
-_KINDS: dict[Kind, SectionKind | None] = {
-    Kind.ALL: None,
-    Kind.HEADER: "HEADER",
-    Kind.FIELDS: "HEADER",
-    Kind.FIELDS_NOT: "HEADER",
-    Kind.TEXT: "TEXT",
-    Kind.MIME: "MIME",
-}
 
 Range = tuple[int, int]
 
@@ -87,7 +79,7 @@ def _wanted(email: Email, rope: Rope, item: Section) -> Wanted:
     if not item.part and item.kind is Kind.ALL:
         return Wanted(item, _partial(item, (0, rope.size)) if not item.binary else (0, rope.size), b"binary")
     structure = decode_structure(email.structure)
-    place = section(structure, item.part, _KINDS[item.kind], rope.size - email.blob_size)
+    place = section(structure, item.part, KINDS[item.kind], rope.size - email.blob_size)
     if place is None:
         return Wanted(item, None)
     if item.binary:
