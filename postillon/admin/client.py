@@ -59,6 +59,10 @@ def data_lock(data: str) -> Iterator[None]:
     run = Path(data) / "run"
     try:
         owner = os.stat(Path(data) / "mail.db")
+        if not run.is_dir():  # a backup that was just brought back has none
+            run.mkdir(mode=0o700)
+            if os.geteuid() == 0:
+                os.chown(run, owner.st_uid, owner.st_gid)
         descriptor = os.open(run / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if os.geteuid() == 0:
             os.fchown(descriptor, owner.st_uid, owner.st_gid)  # the server's user must be able to do the same

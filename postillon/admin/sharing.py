@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from ..model.access import ALL, letters, parse_rights
 from ..model.account import SERVER
-from ..model.errors import Refusal
+from ..model.errors import NotFound, Refusal
 from ..model.mail import Mailbox
 from .tools import Tools, operation
 
@@ -15,7 +15,10 @@ _OPERATIONS: dict[str, Literal["add", "remove"]] = {"+": "add", "-": "remove"}
 
 async def _find(tools: Tools, account: str, mailbox: str) -> Mailbox:
     owner = await tools.directory.find_account(account)
-    return await tools.store.find_mailbox(SERVER, owner.id, tuple(mailbox.split("/")))
+    try:
+        return await tools.store.find_mailbox(SERVER, owner.id, tuple(mailbox.split("/")))
+    except NotFound as error:
+        raise NotFound(f"{account} has no mailbox {mailbox}") from error
 
 
 async def _list(tools: Tools, box: Mailbox) -> list[dict[str, Any]]:

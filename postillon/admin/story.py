@@ -12,6 +12,7 @@ from typing import Any
 from ..filters.words import sentence as finding_sentence
 from ..model.record import Record, Stage
 from ..model.verdict import Finding
+from ..storage.store.bans import FOREVER
 
 MAX_NAMED = 10
 """Of a list, in a sentence; the others are counted."""
@@ -88,8 +89,9 @@ def _refused(facts: Facts) -> str:
 
 
 def _banned(facts: Facts) -> str:
-    peer, until = printable(facts.get("peer", "")), _moment(facts.get("until", 0))
-    return f"{peer} was banned until {until} for {printable(facts.get('reason', ''))}; `postillon ban remove` lets it in again"
+    peer, until = printable(facts.get("peer", "")), int(str(facts.get("until", 0)))
+    how_long = "for ever" if until >= FOREVER else f"until {_moment(until)}"
+    return f"{peer} was banned {how_long}: {printable(facts.get('reason', ''))}; `postillon ban remove` lets it in again"
 
 
 def _judged(facts: Facts) -> str:

@@ -23,7 +23,7 @@ def acl_list(server: Server, account: str, mailbox: str) -> None:
     server.show(server.ask("acl.list", account=account, mailbox=mailbox), _COLUMNS, "Nothing is shared.")
 
 
-@acl.command("set", context_settings={"ignore_unknown_options": True})
+@acl.command("set", short_help="Give rights, or take them away.", context_settings={"ignore_unknown_options": True})
 @click.argument("account")
 @click.argument("mailbox")
 @click.argument("identifier")

@@ -10,7 +10,7 @@ _COLUMNS = ("entry", "verdict")
 _ENTRY = "An ENTRY is an address, a domain (with those below it), or a network (/8, /16, /24, /32; IPv6 /32, /48, /64, /128)."
 
 
-@click.command("allow", epilog=_ENTRY)
+@click.command("allow", short_help="Always want mail of these, if it is proven theirs.", epilog=_ENTRY)
 @click.argument("address")
 @click.argument("entries", nargs=-1, required=True)
 @on_server
@@ -45,7 +45,7 @@ def lists(server: Server, address: str) -> None:
     server.show(server.ask("judging.list", address=address), _COLUMNS)
 
 
-@click.command("judging")
+@click.command("judging", short_help="Show or change the thresholds of an account.")
 @click.argument("address")
 @click.option("--tag", type=float, metavar="SCORE", help="From this score on the header says why.")
 @click.option("--junk", type=float, metavar="SCORE", help="From this score on mail is filed as junk.")

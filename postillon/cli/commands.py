@@ -136,7 +136,7 @@ class Server:
         elif isinstance(value, dict):
             width = max(map(len, value), default=0)
             for key, item in value.items():
-                click.echo(f"{key.replace('_', ' '):<{width}}  {_text(item)}")
+                click.echo(f"{key.replace('_', ' '):<{width}}  {_text(item)}".rstrip())
         elif value is not None:
             click.echo(str(value))
 

@@ -167,7 +167,7 @@ def account_resume(server: Server, address: str) -> None:
     server.show(server.ask("account.resume", address=address))
 
 
-@account.command("hide")
+@account.command("hide", short_help="Hide IMAP capabilities from the programs of an account.")
 @click.argument("address")
 @click.argument("capabilities", nargs=-1)
 @click.option("--offer", multiple=True, metavar="CAPABILITY", help="Offer it to this account though others do not see it.")
@@ -194,7 +194,7 @@ def _with_limits(command: click.decorators.FC) -> click.decorators.FC:
     return command
 
 
-@account.command("limit")
+@account.command("limit", short_help="What an account may send and has sent; other limits.")
 @click.argument("address")
 @_with_limits
 @click.option("--default", is_flag=True, help="Drop what was set for this account before.")
@@ -218,7 +218,7 @@ def account_limit(server: Server, address: str, default: bool, **limits: int | N
         click.echo(f"`postillon account release {address}` lets it go.")
 
 
-@account.command("language")
+@account.command("language", short_help="The language of reports and notices to an account.")
 @click.argument("address")
 @click.argument("code", default="")
 @on_server

@@ -15,7 +15,7 @@ def dkim() -> None:
     """Keys that outgoing mail is signed with."""
 
 
-@dkim.command("list")
+@dkim.command("list", short_help="All keys: waiting, signing, or retired.")
 @on_server
 def dkim_list(server: Server) -> None:
     """All keys: waiting (published, not used yet), signing, or retired (not used any more, still published)."""
@@ -26,7 +26,7 @@ def dkim_list(server: Server) -> None:
     )
 
 
-@dkim.command("add")
+@dkim.command("add", short_help="Make keys for DOMAIN and sign with them from now on.")
 @click.argument("domain")
 @on_server
 def dkim_add(server: Server, domain: str) -> None:
@@ -34,7 +34,7 @@ def dkim_add(server: Server, domain: str) -> None:
     _show(server, server.ask("dkim.add", domain=domain), "Publish these records now; mail is signed from this moment on:")
 
 
-@dkim.command("rotate")
+@dkim.command("rotate", short_help="Replace the keys of DOMAIN, in two steps.")
 @click.argument("domain")
 @click.option("--force", is_flag=True, help="Sign with new keys even if DNS does not have their records.")
 @on_server
@@ -54,7 +54,7 @@ def dkim_rotate(server: Server, domain: str, force: bool) -> None:
     _show(server, rows if server.as_json else [], words)
 
 
-@dkim.command("retire")
+@dkim.command("retire", short_help="Remove a key that has not signed for a week.")
 @click.argument("selector")
 @click.option("--domain", metavar="DOMAIN", default="", help="Needed where several domains have a key of that selector.")
 @click.option("--force", is_flag=True, help="Even if mail that it signed may be on its way.")

@@ -22,7 +22,7 @@ def filter() -> None:  # noqa: A001  (the command's name)
     """What is thought of incoming mail, and what it learns."""
 
 
-@filter.command("allow", epilog=_ENTRY)
+@filter.command("allow", short_help="Everybody wants mail of these, if it is proven theirs.", epilog=_ENTRY)
 @click.argument("entries", nargs=-1, required=True)
 @on_server
 def filter_allow(server: Server, entries: tuple[str, ...]) -> None:
@@ -60,7 +60,7 @@ def filter_status(server: Server) -> None:
     server.show(server.ask("filter.status"), ("owner", "good", "junk"), "Nothing was learned yet.")
 
 
-@filter.command("train")
+@filter.command("train", short_help="Learn messages as junk or as good.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--junk", "is_bad", flag_value=True, default=None, type=bool, help="The messages are unwanted.")
 @click.option("--good", "is_bad", flag_value=False, type=bool, help="The messages are wanted.")
@@ -81,7 +81,7 @@ def filter_train(server: Server, paths: tuple[Path, ...], is_bad: bool | None, a
     server.show({"learned": count, "as": "junk" if is_bad else "good"})
 
 
-@filter.command("test")
+@filter.command("test", short_help="Ask the check in FILE about stored mail.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--account", "address", metavar="ADDRESS", default="", help="Only the mail of this account.")
 @click.option("--count", type=click.IntRange(1, 5000), default=200, show_default=True, help="Latest messages of each mailbox.")

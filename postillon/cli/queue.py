@@ -39,7 +39,7 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"due": due if row["state"] == "waiting" else "", "last_answer": row["last_answer"][:100]}
 
 
-@queue.command("totals")
+@queue.command("totals", short_help="How much waits for each destination, and why.")
 @on_server
 def queue_totals(server: Server) -> None:
     """How much waits for each destination, since when, why, and when it is tried next."""

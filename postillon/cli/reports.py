@@ -16,7 +16,7 @@ def reports() -> None:
     """Reports of other servers: about mail in our domains' names, and about TLS on the way to us."""
 
 
-@reports.command("dmarc")
+@reports.command("dmarc", short_help="Who sends mail in the name of our domains.")
 @click.argument("domain", default="")
 @click.option("--days", type=click.IntRange(1, 400), default=30, show_default=True, help="How far back.")
 @on_server
