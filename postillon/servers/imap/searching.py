@@ -47,6 +47,8 @@ _COSTS: dict[type[SearchKey], int] = {
 }
 
 Slots = Sequence[int]
+LOOKS, LOOK = 50_000, 100
+"""Messages that keys are tried on between two turns of others; what a key costs besides, in messages."""
 
 
 def children(key: SearchKey) -> tuple[SearchKey, ...]:
@@ -85,10 +87,10 @@ async def find(
     indexed: Indexed | None = None,
 ) -> array[int]:
     """The slots that match, ascending. *now*: epoch seconds; *breathe* is awaited between chunks; *indexed*: see there."""
-    search = _Search(selected, store, now, key)
+    search = _Search(selected, store, now, key, breathe)
     parts = sorted(key.keys if isinstance(key, keys.And) else (key,), key=cost)
     costs = [cost(part) for part in parts]
-    slots = search.everywhere(parts[: bisect_right(costs, SNAPSHOT)])
+    slots = await search.everywhere(parts[: bisect_right(costs, SNAPSHOT)])
     rows = parts[bisect_right(costs, SNAPSHOT) : bisect_right(costs, NARROW)]
     rest = parts[bisect_right(costs, NARROW) :]
     if rows:
@@ -130,7 +132,9 @@ class _Chunk:
 
 
 class _Search:
-    def __init__(self, selected: Selected, store: Store, now: int, key: SearchKey) -> None:
+    def __init__(self, selected: Selected, store: Store, now: int, key: SearchKey, breathe: Callable[[], Any]) -> None:
+        self._breathe = breathe
+        self._looked = 0
         self._selected = selected
         self._view = selected.view
         self._store = store
@@ -163,29 +167,37 @@ class _Search:
 
     # -- keys of the snapshot
 
-    def everywhere(self, parts: Sequence[SearchKey]) -> Slots:
+    async def _look(self, slots: Slots) -> None:
+        """Before a key is tried on *slots*. A command may name thousands of keys: others have their turn between them."""
+        self._looked += len(slots) + LOOK
+        if self._looked > LOOKS:
+            self._looked = 0
+            await self._breathe()
+
+    async def everywhere(self, parts: Sequence[SearchKey]) -> Slots:
         """The messages of the mailbox that match all of *parts*, beginning with those that are named by number."""
         named = next((part for part in parts if isinstance(part, keys.Numbers | keys.Uids)), None)
         slots: Slots = self._view.all_slots() if named is None else self._numbered(named)
         for part in parts:
             if part is not named:
-                slots = self.here(part, slots)
+                slots = await self.here(part, slots)
         return slots
 
-    def here(self, key: SearchKey, slots: Slots) -> Slots:
+    async def here(self, key: SearchKey, slots: Slots) -> Slots:
         """Those of *slots* that match *key*, which costs no more than SNAPSHOT."""
         snapshot = self._view.snapshot
         if isinstance(key, keys.And):
             for one in key.keys:
-                slots = self.here(one, slots)
+                slots = await self.here(one, slots)
             return slots
         if isinstance(key, keys.Or):
-            left = self.here(key.left, slots)
-            return sorted([*left, *self.here(key.right, _without(slots, left))])
+            left = await self.here(key.left, slots)
+            return sorted([*left, *await self.here(key.right, _without(slots, left))])
         if isinstance(key, keys.Not):
-            return _without(slots, self.here(key.key, slots))
+            return _without(slots, await self.here(key.key, slots))
         if isinstance(key, keys.Fuzzy):
-            return self.here(key.key, slots)
+            return await self.here(key.key, slots)
+        await self._look(slots)
         if isinstance(key, keys.HasFlag):
             mask = self._selected.loaded.keywords.mask(key.flag)
             good = [bool(word & mask) is key.on for word in snapshot.words]
@@ -222,7 +234,7 @@ class _Search:
 
     async def _match(self, key: SearchKey, slots: Slots) -> Slots:
         if cost(key) == SNAPSHOT:
-            return self.here(key, slots)
+            return await self.here(key, slots)
         if isinstance(key, keys.And):
             for one in sorted(key.keys, key=cost):
                 slots = await self._match(one, slots) if slots else slots
@@ -235,6 +247,7 @@ class _Search:
             return _without(slots, await self._match(key.key, slots))
         if isinstance(key, keys.Fuzzy):
             return await self._match(key.key, slots)
+        await self._look(slots)
         if isinstance(key, keys.Header | keys.Body | keys.Text):
             return await self._by_text(key, slots)
         return await self._by_row(key, slots)

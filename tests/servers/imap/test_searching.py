@@ -5,15 +5,19 @@ from __future__ import annotations
 import datetime
 import random
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
 from postillon.message.folding import fold
 from postillon.protocols.imap import search_keys as keys
 from postillon.protocols.imap.commands import SortKey
+from postillon.protocols.imap.sequence import SequenceSet
 from postillon.servers.imap.commands.sort import each_once
 from postillon.servers.imap.matching import match_headers
-from postillon.servers.imap.searching import cost
+from postillon.servers.imap.searching import cost, find
+from postillon.servers.imap.snapshot import Snapshot
+from postillon.servers.imap.view import View
 
 from .house import House
 
@@ -144,3 +148,18 @@ def test_headers_are_compared_decoded_and_folded(header: bytes, text: str, found
 def test_a_field_that_is_sorted_by_is_sorted_by_once():
     order = [SortKey("SUBJECT"), SortKey("DATE", True), *[SortKey("SUBJECT", True), SortKey("DATE")] * 100]
     assert each_once(order) == [SortKey("SUBJECT"), SortKey("DATE", True)]
+
+
+async def test_others_have_a_turn_between_the_keys_of_a_long_search():
+    snapshot = Snapshot()
+    snapshot.extend([(uid, 0, 1) for uid in range(1, 10_001)])
+    turns = 0
+
+    async def breathe() -> None:
+        nonlocal turns
+        turns += 1
+
+    looked_at = SimpleNamespace(view=View(snapshot))
+    key = keys.And(tuple(keys.Not(keys.Uids(SequenceSet(((20_000 + n, 20_000 + n),)))) for n in range(100)))
+    found = await find(key, looked_at, None, 0, breathe)
+    assert len(found) == 10_000 and turns >= 10

@@ -28,7 +28,7 @@ NAMESPACE = b'* NAMESPACE (("" "/")) (("%b/" "/")) NIL\r\n' % OTHER_USERS.encode
 
 MAX_PATTERNS = 200
 STEP = 100
-"""Names that are matched in one go."""
+"""Names that are matched in one go, if there is one pattern."""
 
 
 def patterns(request: List) -> list[Matches]:
@@ -94,8 +94,9 @@ async def list_(session: Session, command: Command, request: List) -> bytes | No
     names = all_names(boxes, subscribed)
     chosen = {name.path for name in names if _selected(name, request)}
     above = {path[:level] for path in chosen for level in range(1, len(path))} if request.recursive_match else set()
+    step = max(1, STEP // len(wanted))
     for at, name in enumerate(names):
-        if at % STEP == STEP - 1:
+        if at % step == step - 1:
             await session.dialogue.breathe()
         if not any(matches(name.path) for matches in wanted):
             continue
