@@ -12,7 +12,8 @@ from postillon.model.plan import Enqueue, Plan
 from postillon.model.queue import QueueState
 from postillon.seams import Tx
 from postillon.storage.store import Chosen
-from postillon.storage.store import queue as rows
+from postillon.storage.store.envelopes import encode_recipient
+from postillon.storage.store.queue_orders import STEP
 
 from .conftest import Office
 
@@ -108,7 +109,7 @@ async def test_much_is_changed_in_steps(office: Office):
     names = [f"u{n}@one.test" for n in range(700)]
     for _ in range(4):
         await enqueued(office, *names, due=now + 50)
-    assert rows.STEP < 2800
+    assert STEP < 2800
     chosen = Chosen(destination="one.test")
     assert await store.queue_due(chosen, now) == 2800
     assert await store.queue_state(chosen, QueueState.HELD) == 2800
@@ -125,7 +126,7 @@ async def test_rows_are_put_off_by_their_attempts_and_the_exceptional_are_left_a
 
     def prepare(tx: Tx) -> None:
         for name, attempts, reported in (("tried", 1, 0), ("often", 9, 1), ("late", 9, 0)):
-            recipient = rows.encode_recipient(Recipient(Address.parse(f"{name}@dead.test")))
+            recipient = encode_recipient(Recipient(Address.parse(f"{name}@dead.test")))
             sql = "UPDATE queue_recipient SET attempts = ?, delay_reported = ? WHERE recipient = ?"
             assert tx.run(sql, attempts, reported, recipient) == 1
         tx.run("UPDATE queue_message SET expires = ? WHERE queue_id = ?", now + 9, expiring)

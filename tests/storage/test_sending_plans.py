@@ -8,7 +8,7 @@ from postillon.model.queue import QueueState
 from postillon.model.sending import NO_LIMITS, Charge
 from postillon.seams import Tx
 from postillon.storage.store import queue as rows
-from postillon.storage.store import sending, settings, suppression
+from postillon.storage.store import queue_orders, sending, settings, suppression
 from postillon.storage.store.suppression import Cause
 
 from ..directory.test_plans import Noting, NotingTx, explain
@@ -41,7 +41,7 @@ async def test_every_statement_goes_by_an_index(office: Office):
         lambda tx: suppression.remove(tx, alice, "a@b.test"),
         lambda tx: rows.reschedule(tx, entry, now, "later", False, "via:hop=gate:0"),
         lambda tx: rows.put_off(tx, "one.test", now, "x", [60], 0, 10, 3),
-        lambda tx: rows.recall(tx, queue_id, now),
+        lambda tx: queue_orders.recall(tx, queue_id, now),
     ]
     noting = Noting(office.database)
     for work in works:

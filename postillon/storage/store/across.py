@@ -19,8 +19,8 @@ from ...model.mail import SEEN, Email, changeable
 from ...model.plan import Body, File, Prepared
 from ...seams import Row, Tx
 from ..db.dialect import ids
-from . import emails, viewers
-from .emails import CopyResult
+from . import email_changes, viewers
+from .email_changes import CopyResult
 from .filing import add_email, keyword_bits
 from .rights import viewer_of
 
@@ -65,12 +65,12 @@ def check_count(uids: Sequence[int]) -> None:
 def copy_within(
     tx: Tx, principal: Principal, source: Place, uids: Sequence[int], target: MailboxId, rights: Rights, now: int, moves: bool
 ) -> CopyResult:
-    """As `emails.copy`, by who is not the owner; *rights* are those at the target. What *moves* the owner has still seen."""
-    if len(uids) > emails.MAX_COPY:
-        raise LimitReached(f"At most {emails.MAX_COPY} messages can be copied at once")
+    """As `email_changes.copy`, by who is not the owner; *rights*: at the target. What *moves* the owner has still seen."""
+    if len(uids) > email_changes.MAX_COPY:
+        raise LimitReached(f"At most {email_changes.MAX_COPY} messages can be copied at once")
     rows = rows_of(tx, principal, source, uids)
     if not rows:
-        return emails.nothing(tx, source.account, target)
+        return email_changes.nothing(tx, source.account, target)
     to = Place(source.account, target)
     theirs = {row[0] for row in rows_of(tx, SERVER, source, uids) if row[2] & SEEN} if moves else set()
     result = _put(tx, principal, to, rows, rights, now, quota=not moves, owner_seen=theirs)
@@ -96,7 +96,7 @@ def copy_across(
     """
     rows = [row for row in rows_of(tx, principal, source, uids) if row[1] in known]
     if not rows:
-        return emails.nothing(tx, target.account, target.mailbox)
+        return email_changes.nothing(tx, target.account, target.mailbox)
     there = dict(zip(known, new_ids, strict=True))
     may = changeable(rights)
     words = _translated(tx, source.account, target.account, {row[2] & may for row in rows})
@@ -136,9 +136,9 @@ def _put(
     """Place *rows*, with the flags that *rights* allow to set; a viewer's \\Seen goes to his own rows."""
     viewer, may = viewer_of(principal, target.account), changeable(rights)
     if viewer is None:
-        return emails.put(tx, target.account, target.mailbox, rows, now, quota)
+        return email_changes.put(tx, target.account, target.mailbox, rows, now, quota)
     shared = [(uid, email, flags & may & ~SEEN | (SEEN if uid in owner_seen else 0), size) for uid, email, flags, size in rows]
-    result = emails.put(tx, target.account, target.mailbox, shared, now, quota)
+    result = email_changes.put(tx, target.account, target.mailbox, shared, now, quota)
     seen = {row[0] for row in rows if row[2] & SEEN & may}
     marks = [(int(new), True) for old, new in result.pairs if old in seen]
     viewers.mark(tx, target.account, target.mailbox, viewer, marks)

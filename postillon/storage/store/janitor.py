@@ -6,7 +6,7 @@ from ...model.ids import AccountId, BlobId, MailboxId
 from ...seams import Tx
 from ..knowledge.forget import forget_account
 from . import viewers
-from .emails import unplace
+from .email_changes import unplace
 from .filing import REF_EMAIL
 from .mailboxes import REAP_EMAIL, REAP_FILE, REAP_KNOWLEDGE, REAP_MAILBOX, REAP_VIEWER
 from .queue import unrefer

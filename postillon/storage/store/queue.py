@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from ...model.ids import AccountId, BlobId, QueueId
 from ...model.plan import Enqueue
-from ...model.queue import QueueEntry, QueueState, QueueTotal, QueueView
+from ...model.queue import QueueEntry, QueueState
 from ...seams import QUEUE_TOPIC, Row, Tx
 from ..db.dialect import ids
-from .envelopes import decode_envelope, decode_recipient, encode_envelope, encode_recipient, shown
+from .envelopes import decode_envelope, decode_recipient, encode_envelope, encode_recipient
 from .filing import REF_QUEUE, refer
 from .mailboxes import REAP_FILE
 
 LANES = 64
 LOCAL = b"local"
-VIA = b"via:"
-"""How a destination begins that an administrator chose: `via:HOST:PORT`. No domain has a colon."""
 MAX_VISITED = 512
 """Destinations looked at in one lease."""
 
@@ -133,13 +130,13 @@ def lease(
             now,
             min(per_destination, limit - len(entries)),
         )
-        entries += _entries(tx, rows, owner)
+        entries += leased_entries(tx, rows, owner)
         if len(entries) >= limit:
             break
     return entries
 
 
-def _entries(tx: Tx, rows: Sequence[Row], owner: int) -> list[QueueEntry]:
+def leased_entries(tx: Tx, rows: Sequence[Row], owner: int) -> list[QueueEntry]:
     sql, value = ids(tx, sorted({row[0] for row in rows}))
     messages = {
         row[0]: row
@@ -302,186 +299,6 @@ def unrefer(tx: Tx, blob: int, kind: int, holder: int, now: int) -> None:
 def next_due(tx: Tx) -> int | None:
     row = tx.one("SELECT due FROM queue_recipient WHERE state = 0 ORDER BY due LIMIT 1")
     return None if row is None else int(row[0])
-
-
-# --- the administrator's side --------------------------------------------------------------------------------------
-
-_VIEW = (
-    "SELECT r.queue_id, r.number, m.envelope, r.recipient, r.destination, r.state, m.size, m.made_at, r.due, m.expires,"
-    " r.attempts, r.answer FROM queue_recipient r JOIN queue_message m ON m.queue_id = r.queue_id"
-)
-
-
-def views(tx: Tx, queue_id: int | None, after: int, limit: int) -> list[QueueView]:
-    """Rows in order of queue id; of one message if *queue_id* is given."""
-    if queue_id is not None:
-        rows = tx.all(f"{_VIEW} WHERE r.queue_id = ? ORDER BY r.number", queue_id)
-    else:
-        rows = tx.all(f"{_VIEW} WHERE r.queue_id > ? ORDER BY r.queue_id, r.number LIMIT ?", after, limit)
-    return [
-        QueueView(
-            queue_id=QueueId(row[0]),
-            number=row[1],
-            sender=shown(bytes(row[2])),
-            recipient=str(decode_recipient(bytes(row[3])).address),
-            destination=bytes(row[4]).decode(),
-            state=QueueState(row[5]),
-            size=row[6],
-            made_at=row[7],
-            due=row[8],
-            expires=row[9],
-            attempts=row[10],
-            last_answer=bytes(row[11]).decode("utf-8", "replace"),
-        )
-        for row in rows
-    ]
-
-
-def stored(tx: Tx, queue_id: int) -> tuple[BlobId, int, bytes] | None:
-    """A queued message's blob, that blob's size, and how the message is put together from it."""
-    row = tx.one("SELECT blob_id, blob_size, recipe FROM queue_message WHERE queue_id = ?", queue_id)
-    return (BlobId(row[0]), row[1], bytes(row[2])) if row else None
-
-
-def totals(tx: Tx) -> list[QueueTotal]:
-    """What waits, by destination and state, the most first: one walk over an index, then two rows for each."""
-    found = []
-    for lane, state, destination, count, due, oldest in tx.all(
-        "SELECT lane, state, destination, count(*), min(due), min(queue_id) FROM queue_recipient"
-        " GROUP BY lane, state, destination"
-    ):
-        row = tx.one(
-            "SELECT answer, attempts FROM queue_recipient WHERE lane = ? AND state = ? AND destination = ? ORDER BY due LIMIT 1",
-            lane,
-            state,
-            destination,
-        )
-        answer, attempts = row or (b"", 0)
-        # Ids are made in order of time.
-        message = tx.one("SELECT made_at FROM queue_message WHERE queue_id = ?", oldest)
-        made_at = message[0] if message else 0
-        words = bytes(answer).decode("utf-8", "replace")
-        name = bytes(destination).decode()
-        found.append(QueueTotal(name, QueueState(state), int(count), int(due), int(attempts), int(made_at), words))
-    return sorted(found, key=lambda total: -total.count)
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which rows an administrator means: a message, a destination, or all."""
-
-    queue_id: int | None = None
-    destination: str = ""
-
-    def where(self) -> tuple[str, tuple[object, ...]]:
-        if self.queue_id is not None:
-            return "queue_id = ?", (self.queue_id,)
-        if self.destination:
-            return "destination = ? AND lane = ?", (self.destination.encode(), lane_of(self.destination))
-        return "0 = 0", ()
-
-
-STEP = 2000
-"""Rows that one statement of the administrator's changes; `store` calls again until there are none left."""
-
-
-def set_due(tx: Tx, chosen: Chosen, due: int, *, earlier: bool) -> int:
-    """Bring forward to *due*, or (not *earlier*) put off until then, what waits and is not being attempted; how many rows."""
-    where, values = chosen.where()
-    changed = tx.run(
-        "UPDATE queue_recipient SET due = ? WHERE (queue_id, number) IN (SELECT queue_id, number FROM queue_recipient"
-        f" WHERE {where} AND state = 0 AND owner = 0 AND due {'>' if earlier else '<'} ? LIMIT ?)",
-        due,
-        *values,
-        due,
-        STEP,
-    )
-    tx.wake(QUEUE_TOPIC)
-    return changed
-
-
-def retry(tx: Tx, destination: str, now: int) -> int:
-    """Bring forward what waits for *destination* after an attempt; what is held back for its time stays. How many rows."""
-    changed = tx.run(
-        "UPDATE queue_recipient SET due = ? WHERE (queue_id, number) IN (SELECT queue_id, number FROM queue_recipient"
-        " WHERE lane = ? AND state = 0 AND destination = ? AND due > ? AND owner = 0 AND attempts > 0 LIMIT ?)",
-        now,
-        lane_of(destination),
-        destination.encode(),
-        now,
-        STEP,
-    )
-    tx.wake(QUEUE_TOPIC)
-    return changed
-
-
-def set_state(tx: Tx, chosen: Chosen, state: QueueState) -> int:
-    """Hold or release. An attempt under way ends as it may."""
-    where, values = chosen.where()
-    changed = tx.run(
-        "UPDATE queue_recipient SET state = ? WHERE (queue_id, number) IN (SELECT queue_id, number FROM queue_recipient"
-        f" WHERE {where} AND state >= ? AND state <= ? LIMIT ?)",
-        int(state),
-        *values,
-        *((0, 0) if state is not QueueState.WAITING else (int(QueueState.HELD), int(QueueState.ACCOUNT_HELD))),
-        STEP,
-    )
-    tx.wake(QUEUE_TOPIC)
-    return changed
-
-
-def reroute(tx: Tx, chosen: Chosen, target: str, due: int) -> int:
-    """Send those that wait by *target* (VIA and a next hop), or each by its own domain if that is empty; how many rows."""
-    where, values = chosen.where()
-    # Every row that is found changes, so the next step finds others.
-    unlike = "(destination < ? OR destination > ?) AND destination <> ?" if target else "destination >= ? AND destination < ?"
-    bounds = (target.encode(), target.encode(), LOCAL) if target else (VIA, VIA[:-1] + b";")
-    rows = tx.all(
-        f"SELECT queue_id, number, recipient FROM queue_recipient WHERE {where} AND owner = 0 AND {unlike}"
-        " ORDER BY queue_id, number LIMIT ?",
-        *values,
-        *bounds,
-        STEP,
-    )
-    changes = []
-    for queue_id, number, recipient in rows:
-        name = target or decode_recipient(bytes(recipient)).address.domain
-        changes.append((name.encode(), lane_of(name), due, queue_id, number))
-    tx.many("UPDATE queue_recipient SET destination = ?, lane = ?, due = ? WHERE queue_id = ? AND number = ?", changes)
-    tx.wake(QUEUE_TOPIC)
-    return len(changes)
-
-
-def drop(tx: Tx, queue_id: int, now: int) -> int:
-    """Remove a message without a report; how many recipients it still had. An attempt under way loses its lease."""
-    dropped = tx.run("DELETE FROM queue_recipient WHERE queue_id = ?", queue_id)
-    row = tx.one("DELETE FROM queue_message WHERE queue_id = ? RETURNING blob_id", queue_id)
-    if row is not None:
-        unrefer(tx, row[0], REF_QUEUE, queue_id, now)
-    return dropped
-
-
-def entries_of(tx: Tx, queue_id: int) -> list[QueueEntry]:
-    """What waits of a message, without leasing it; those with an owner are being tried."""
-    rows = tx.all(
-        "SELECT queue_id, number, destination, recipient, attempts, epoch, answer, delay_reported, owner FROM queue_recipient"
-        " WHERE queue_id = ? ORDER BY number",
-        queue_id,
-    )
-    return [entry for row in rows for entry in _entries(tx, [row[:8]], row[8])]
-
-
-def recall(tx: Tx, queue_id: int, now: int) -> tuple[list[str], list[str]]:
-    """Take back a message: (recipients who will not get it, recipients to whom it is being sent at this moment)."""
-    rows = tx.all("SELECT number, owner, recipient FROM queue_recipient WHERE queue_id = ? ORDER BY number", queue_id)
-    shown = {number: str(decode_recipient(bytes(recipient)).address) for number, _, recipient in rows}
-    back, busy = [number for number, owner, _ in rows if not owner], [number for number, owner, _ in rows if owner]
-    if not busy:
-        drop(tx, queue_id, now)
-    elif back:
-        tx.many("DELETE FROM queue_recipient WHERE queue_id = ? AND number = ?", [(queue_id, number) for number in back])
-        tx.run("UPDATE queue_message SET waiting = waiting - ? WHERE queue_id = ?", len(back), queue_id)
-    return [shown[number] for number in back], [shown[number] for number in busy]
 
 
 def void(tx: Tx, first: int, last: int, keep: int, now: int) -> int:

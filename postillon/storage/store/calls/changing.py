@@ -15,12 +15,10 @@ from ....model.ids import AccountId, EmailId, MailboxId, ModSeq, Uid
 from ....model.mail import SEEN, changeable
 from ....model.plan import File
 from ....seams import Tx
-from .. import (
-    across,
-    emails,
-)
+from .. import across, email_changes
 from ..across import Place, Source
-from ..emails import STEP, CopyResult, FlagResult, Operation
+from ..email_changes import CopyResult, FlagResult, Operation
+from ..emails import STEP
 from ..filing import AppendItem, add_blob, add_email, charge, keyword_bits, place, take_uids
 from ..rights import allowed, judge, viewer_of
 from .accepting import Accepting
@@ -59,7 +57,9 @@ class Changing(Mailboxes, Reading, Accepting):
 
             def work(tx: Tx, part: Sequence[int] = part) -> FlagResult:
                 rights = judge(tx, principal, account, mailbox, Rights.READ)
-                return emails.store_flags(tx, account, mailbox, part, op, flags, keywords, unchanged_since, viewer, rights, now)
+                return email_changes.store_flags(
+                    tx, account, mailbox, part, op, flags, keywords, unchanged_since, viewer, rights, now
+                )
 
             step = await self._write(work, (account,), heavy=len(part) > LIGHT)
             result = FlagResult(step.modseq, result.changed + step.changed, result.failed + step.failed)
@@ -96,7 +96,7 @@ class Changing(Mailboxes, Reading, Accepting):
         target = Place(account if to_account is None else to_account, to_mailbox)
 
         def work(tx: Tx) -> tuple[int, Uid]:
-            if not emails.remove(tx, account, mailbox, [uid], now):
+            if not email_changes.remove(tx, account, mailbox, [uid], now):
                 raise NotFound("No such message")
             uidvalidity, uids = _append(tx, principal, target, [item], new, now)
             return uidvalidity, uids[0]
@@ -122,7 +122,7 @@ class Changing(Mailboxes, Reading, Accepting):
 
         def work(tx: Tx) -> CopyResult:
             if principal.may(account):
-                return emails.copy(tx, account, mailbox, uids, to_mailbox, now)
+                return email_changes.copy(tx, account, mailbox, uids, to_mailbox, now)
             judge(tx, principal, account, mailbox, Rights.READ)
             rights = judge(tx, principal, account, to_mailbox, Rights.INSERT)
             return across.copy_within(tx, principal, Place(account, mailbox), uids, to_mailbox, rights, now, moves=False)
@@ -145,11 +145,11 @@ class Changing(Mailboxes, Reading, Accepting):
 
         def work(tx: Tx) -> CopyResult:
             if principal.may(account):
-                return emails.move(tx, account, mailbox, uids, to_mailbox, now)
+                return email_changes.move(tx, account, mailbox, uids, to_mailbox, now)
             judge(tx, principal, account, mailbox, Rights.READ | REMOVING)
             rights = judge(tx, principal, account, to_mailbox, Rights.INSERT)
             result = across.copy_within(tx, principal, Place(account, mailbox), uids, to_mailbox, rights, now, moves=True)
-            emails.take_away(tx, account, mailbox, to_mailbox, result, now, principal.account)
+            email_changes.take_away(tx, account, mailbox, to_mailbox, result, now, principal.account)
             return result
 
         return await self._write(work, (account,), heavy=len(uids) > LIGHT)
@@ -170,7 +170,7 @@ class Changing(Mailboxes, Reading, Accepting):
             rights = judge(tx, principal, target.account, target.mailbox, Rights.INSERT)
             result = across.copy_across(tx, principal, source, target, uids, known, new, rights, now)
             if moves:
-                emails.take_away(tx, source.account, source.mailbox, None, result, now)
+                email_changes.take_away(tx, source.account, source.mailbox, None, result, now)
             return result
 
         return await self.database.write(work, (source.account, target.account), heavy=len(uids) > LIGHT)
@@ -201,8 +201,8 @@ class Changing(Mailboxes, Reading, Accepting):
         removed: list[Uid] = []
 
         def work(tx: Tx) -> list[Uid]:
-            found = emails.deleted_uids(tx, account, mailbox, uids, STEP)
-            return emails.remove(tx, account, mailbox, found, now) if found else []
+            found = email_changes.deleted_uids(tx, account, mailbox, uids, STEP)
+            return email_changes.remove(tx, account, mailbox, found, now) if found else []
 
         judged = allowed(principal, account, mailbox, Rights.EXPUNGE, work)
         while step := await self._write(judged, (account,), heavy=True):
@@ -219,7 +219,7 @@ class Changing(Mailboxes, Reading, Accepting):
             part = uids[at : at + STEP]
 
             def work(tx: Tx, part: Sequence[int] = part) -> list[Uid]:
-                return emails.remove(tx, account, mailbox, part, now)
+                return email_changes.remove(tx, account, mailbox, part, now)
 
             judged = allowed(principal, account, mailbox, REMOVING, work)
             removed += await self._write(judged, (account,), heavy=len(part) > LIGHT)

@@ -11,14 +11,7 @@ from ....model.errors import NotFound, NotPermitted, Refusal
 from ....model.ids import AccountId, MailboxId
 from ....model.mail import OTHER_USERS, Mailbox
 from ....seams import Tx
-from .. import (
-    acl,
-    emails,
-    mailboxes,
-    metadata,
-    names,
-    urlauth,
-)
+from .. import acl, email_changes, emails, mailboxes, metadata, names, urlauth
 from ..acl import Change
 from ..emails import STEP
 from ..mailboxes import Path
@@ -118,13 +111,13 @@ class Mailboxes(Core):
                 raise NotPermitted("The INBOX of another user cannot be renamed")
             target = mailboxes.create(tx, account, path, "", new, now)
             while rows := emails.snapshot(tx, account, mailbox, 0, STEP):
-                emails.move(tx, account, mailbox, [row[0] for row in rows], target, now)
+                email_changes.move(tx, account, mailbox, [row[0] for row in rows], target, now)
 
         await self.database.write(allowed(principal, account, mailbox, Rights.DELETE, work), (account,), heavy=True)
 
     async def deleted_size(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> int:
         """Octets of the messages marked \\Deleted."""
-        return await self._look(principal, account, mailbox, lambda tx: emails.deleted_size(tx, account, mailbox))
+        return await self._look(principal, account, mailbox, lambda tx: email_changes.deleted_size(tx, account, mailbox))
 
     async def metadata(self, principal: Principal, account: AccountId, mailbox: MailboxId) -> dict[str, bytes]:
         """Annotations by name, the viewer's own and the shared ones. *mailbox* 0: of the whole account."""

@@ -11,14 +11,10 @@ from ....model.plan import Body, File, Plan, Prepared
 from ....model.queue import QueueEntry, QueueState, QueueTotal, QueueView
 from ....model.record import Record, Stage
 from ....seams import Tx, Work
-from .. import (
-    queue,
-    records,
-    suppression,
-)
+from .. import queue, queue_orders, records, suppression
 from ..commit import accounts_of, commit, filing, reported
 from ..filing import file
-from ..queue import Chosen
+from ..queue_orders import Chosen
 from .accepting import Accepting
 from .core import Rope
 
@@ -142,11 +138,11 @@ class Queueing(Accepting):
         return await self.database.peek(queue.next_due)
 
     async def queue_views(self, queue_id: int | None = None, after: int = 0, limit: int = 200) -> list[QueueView]:
-        return await self.database.read(lambda tx: queue.views(tx, queue_id, after, limit))
+        return await self.database.read(lambda tx: queue_orders.views(tx, queue_id, after, limit))
 
     async def queue_octets(self, queue_id: int) -> Rope:
         """A queued message's octets. Raises NotFound."""
-        found = await self.database.read(lambda tx: queue.stored(tx, queue_id))
+        found = await self.database.read(lambda tx: queue_orders.stored(tx, queue_id))
         if found is None:
             raise NotFound("Nothing is queued under that id")
         blob, size, recipe = found
@@ -154,13 +150,13 @@ class Queueing(Accepting):
 
     async def queue_totals(self) -> list[QueueTotal]:
         """What waits, by destination and state, the most first."""
-        return await self.database.read(queue.totals)
+        return await self.database.read(queue_orders.totals)
 
     async def queue_due(self, chosen: Chosen, due: int) -> int:
         """Make what is chosen and waits due at *due*; how many recipients."""
-        count = await self._in_steps(lambda tx: queue.set_due(tx, chosen, due, earlier=True))
+        count = await self._in_steps(lambda tx: queue_orders.set_due(tx, chosen, due, earlier=True))
         if due > self._clock.now():
-            count += await self._in_steps(lambda tx: queue.set_due(tx, chosen, due, earlier=False))
+            count += await self._in_steps(lambda tx: queue_orders.set_due(tx, chosen, due, earlier=False))
         return count
 
     async def queue_retry(self, domain: str, *, below: bool = False) -> int:
@@ -168,33 +164,33 @@ class Queueing(Accepting):
         now, names = self._clock.now(), [domain]
         if below:
             names += [total.destination for total in await self.queue_totals() if total.destination.endswith("." + domain)]
-        return sum([await self._in_steps(lambda tx, name=name: queue.retry(tx, name, now)) for name in names])  # type: ignore[misc]
+        return sum([await self._in_steps(lambda tx, name=name: queue_orders.retry(tx, name, now)) for name in names])  # type: ignore[misc]
 
     async def queue_state(self, chosen: Chosen, state: QueueState) -> int:
         """Hold, or release; how many recipients were not so before."""
-        return await self._in_steps(lambda tx: queue.set_state(tx, chosen, state))
+        return await self._in_steps(lambda tx: queue_orders.set_state(tx, chosen, state))
 
     async def queue_reroute(self, chosen: Chosen, target: str) -> int:
         """Send what is chosen by *target*, or by its own domain if that is empty, from now on; how many recipients."""
         now = self._clock.now()
-        return await self._in_steps(lambda tx: queue.reroute(tx, chosen, target, now))
+        return await self._in_steps(lambda tx: queue_orders.reroute(tx, chosen, target, now))
 
     async def _in_steps(self, work: Work[int]) -> int:
         """*work* changes a bounded number of rows and says how many, until there are none left."""
         total = 0
         while changed := await self._write(work, heavy=True):
             total += changed
-            if changed < queue.STEP:
+            if changed < queue_orders.STEP:
                 break
         return total
 
     async def queue_drop(self, queue_id: int) -> int:
         now = self._clock.now()
-        return await self._write(lambda tx: queue.drop(tx, queue_id, now))
+        return await self._write(lambda tx: queue_orders.drop(tx, queue_id, now))
 
     async def queue_entries(self, queue_id: int) -> list[QueueEntry]:
         """What waits of a message, without leasing it; those with an owner are being tried."""
-        return await self.database.read(lambda tx: queue.entries_of(tx, queue_id))
+        return await self.database.read(lambda tx: queue_orders.entries_of(tx, queue_id))
 
     async def queue_remove(self, entries: Sequence[QueueEntry], report: Plan | None) -> None:
         """Settle *entries* (`queue_entries`) as failed, with *report*, as one. Raises InUse if one was leased meanwhile."""
@@ -219,7 +215,7 @@ class Queueing(Accepting):
     async def queue_recall(self, queue_id: int) -> tuple[list[str], list[str]]:
         """Take back a message that waits: (recipients who will not get it, recipients to whom it is under way)."""
         now = self._clock.now()
-        return await self._write(lambda tx: queue.recall(tx, queue_id, now), heavy=True)
+        return await self._write(lambda tx: queue_orders.recall(tx, queue_id, now), heavy=True)
 
     async def queue_size(self) -> int:
         def work(tx: Tx) -> int:

@@ -12,10 +12,7 @@ from ....model.errors import Corrupted, TooLarge
 from ....model.ids import AccountId, BlobId, MailboxId, ModSeq
 from ....model.mail import Changes, Email
 from ....seams import Row, Tx, Work
-from .. import (
-    emails,
-    viewers,
-)
+from .. import emails, viewers
 from ..emails import STEP
 from ..rights import allowed, viewer_of
 from .core import READ_AT_ONCE, Core, Rope, _check

@@ -7,10 +7,7 @@ from dataclasses import replace
 from ....model.record import Record, Traced
 from ....seams import Tx
 from ...space import octets_of
-from .. import (
-    queue,
-    records,
-)
+from .. import queue_orders, records
 from .core import LIGHT, Core
 
 
@@ -28,7 +25,7 @@ class Recording(Core):
 
     async def note_queued(self, queue_id: int, record: Record) -> None:
         """`note` about a message that waits in the queue, if it does."""
-        found = await self.database.peek(lambda tx: queue.stored(tx, queue_id))
+        found = await self.database.peek(lambda tx: queue_orders.stored(tx, queue_id))
         if found is not None:
             self.note(replace(record, facts={"queue": f"{queue_id:x}", **record.facts}), found[0])
 
