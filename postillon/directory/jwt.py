@@ -46,7 +46,7 @@ def claims_of(token: str, keys: Keys, expected: Expected, now: int) -> dict[str,
     try:
         head, body, mark = token.split(".")
         header, claims, signature = _object(head), _object(body), _octets(mark)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise BadToken("not a signed JWT") from error
     if header.get("crit"):
         raise BadToken("an extension that is not known")  # RFC 7515 §4.1.11
@@ -93,7 +93,7 @@ def read_keys(document: bytes) -> dict[str, Key]:
     try:
         found = msgspec.json.decode(document)["keys"]
         return {str(one.get("kid", "")): key for one in found[:100] if (key := _key(one)) is not None}
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadToken("not a set of keys") from error
 
 

@@ -30,6 +30,8 @@ log = Log("oauth")
 KEYS_KEPT_S = 3600
 KEYS_AGAIN_S = 60
 """The least time between two fetches."""
+KEYS_FAILED_S = 10
+"""The least time between two fetches while there are no keys: nobody waits for a provider that is known not to answer."""
 ANSWER_KEPT_S = 60
 """How long an answer of introspection counts: clients open several connections at once."""
 MAX_ANSWERS = 10_000
@@ -62,7 +64,7 @@ class OAuthTokens:
         self._context = context
         self._expected = Expected(settings.issuer, settings.audience)
         self._keys: dict[str, jwt.Key] = {}
-        self._fetched_at = -KEYS_KEPT_S
+        self._fetched_at = self._failed_at = -KEYS_KEPT_S
         self._fetching = asyncio.Lock()
         self._answers: dict[bytes, tuple[int, str]] = {}
 
@@ -111,6 +113,8 @@ class OAuthTokens:
         async with self._fetching:
             if now - self._fetched_at < age:
                 return
+            if now - self._failed_at < KEYS_FAILED_S:
+                raise HttpError("it did not a moment ago")
             try:
                 document = await self._document(f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration")
                 place = document.get("jwks_uri")
@@ -120,6 +124,7 @@ class OAuthTokens:
                 self._keys = jwt.read_keys(answer.body)
             except (HttpError, BadToken) as error:
                 if not self._keys:
+                    self._failed_at = self._clock.now()
                     raise HttpError(str(error)) from error
                 # The keys that are known stay good; the next try comes later.
                 log.warning("keys are not fetched", issuer=self._settings.issuer, reason=str(error))
@@ -171,7 +176,7 @@ class OAuthTokens:
 def _object(document: bytes) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(document)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise HttpError("the answer is not JSON") from error
     if not isinstance(found, dict):
         raise HttpError("the answer is not a JSON object")

@@ -16,7 +16,7 @@ import pytest
 from postillon.directory import jwt
 from postillon.directory.local import LocalDirectory
 from postillon.directory.login import login, mechanisms
-from postillon.directory.oauth import OAuthSettings, OAuthTokens
+from postillon.directory.oauth import KEYS_FAILED_S, OAuthSettings, OAuthTokens
 from postillon.model.account import Account
 from postillon.model.errors import AuthenticationFailed, Refusal, Unavailable
 from postillon.net.certificates import make_ca, make_certificate
@@ -145,6 +145,27 @@ async def test_without_the_provider_known_keys_are_still_good(town: Town, provid
     fresh = await directory_of(town, provider)
     with pytest.raises(Unavailable):
         await enter(fresh, oauthbearer("", provider.token()))
+
+
+async def test_a_provider_that_gives_no_keys_is_not_asked_by_every_login(town: Town, provider: Provider):
+    directory = await directory_of(town, provider)
+    directory._tokens = OAuthTokens(
+        settings=OAuthSettings(f"{provider.issuer}/nowhere", "postillon"), clock=town.clock, context=client_context(verify=True)
+    )
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await enter(directory, oauthbearer("alice@example.org", provider.token()))
+    assert len(provider.asked) == 1
+    town.clock.at += KEYS_FAILED_S
+    with pytest.raises(Unavailable):
+        await enter(directory, oauthbearer("alice@example.org", provider.token()))
+    assert len(provider.asked) == 2
+
+
+def test_a_token_of_a_thousand_brackets_is_a_bad_token():
+    deep = coded(b"[" * 9000)
+    with pytest.raises(jwt.BadToken):
+        jwt.claims_of(f"{deep}.{deep}.AAAA", {}, jwt.Expected("a", "b"), 0)
 
 
 async def test_introspection_is_asked_about_each_token_once_a_minute(town: Town, provider: Provider):
