@@ -9,9 +9,14 @@ Case = tuple[str, str]
 """What happened to `Your message to {whom}`, and whose turn it is to do what."""
 
 
+REMOVED = "removed"
+"""The case that is no status: nobody refused the message, it was taken out of our queue."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """*cases*: by status (its longest beginning that stands there). `{domain}` is the recipient's, `{days}` how long we tried."""
+    """*cases*: by status (its longest beginning that stands there) or REMOVED.
+    `{domain}` is the recipient's, `{days}` how long we tried."""
 
     cases: Mapping[str, Case]
     message: str
@@ -64,6 +69,10 @@ _ENGLISH = Phrases(
         "5": (
             "was refused by their server",
             "Their words below say why. If it is a mistake in the address, please correct it and send the message again.",
+        ),
+        REMOVED: (
+            "was taken out of the queue by the administrator of our mail server",
+            "The reason is below. If it does not help, please ask your administrator.",
         ),
     },
     message="Your message to {whom} {what}. {turn}",
@@ -140,6 +149,10 @@ _FRENCH = Phrases(
             "a été refusé par leur serveur",
             "Leurs mots, ci-dessous, disent pourquoi. S'il y a une faute dans l'adresse, veuillez la corriger et renvoyer le"
             " message.",
+        ),
+        REMOVED: (
+            "a été retiré de la file d'attente par l'administrateur de notre serveur de courrier",
+            "La raison est ci-dessous. Si elle n'aide pas, veuillez demander à votre administrateur.",
         ),
     },
     message="Votre message à {whom} {what}. {turn}",

@@ -12,13 +12,16 @@ from ..message.date import format_date
 from ..message.dsn import Reported
 from ..model.queue import Outcome, QueueEntry
 from ..protocols.smtp.client import one_line
-from .report_phrases import Phrases, phrases
+from .report_phrases import REMOVED, Phrases, phrases
 
 Lost = tuple[QueueEntry, Outcome]
 
 
-def _case(known: Phrases, status: str) -> str:
-    """The longest beginning of *status*, by whole numbers, that has words."""
+def _case(known: Phrases, outcome: Outcome) -> str:
+    """The longest beginning of the status, by whole numbers, that has words."""
+    status = outcome.status
+    if status == "5.0.0" and not outcome.remote:  # another server's refusal names that server
+        return REMOVED
     while status and status not in known.cases:
         status = status.rpartition(".")[0]
     return status or "5"
@@ -30,7 +33,7 @@ def explanation(lost: Sequence[Lost], hostname: str, language: str = "en") -> st
     cases: dict[tuple[str, str], list[Lost]] = {}
     for entry, outcome in lost:
         # One sentence for all recipients of whom the same is true.
-        case = _case(known, outcome.status)
+        case = _case(known, outcome)
         domain = entry.recipient.address.domain if "{domain}" in "".join(known.cases[case]) else ""
         cases.setdefault((case, domain), []).append((entry, outcome))
     lines = [line for (case, domain), concerned in cases.items() for line in _paragraph(known, case, domain, concerned)]

@@ -79,6 +79,20 @@ async def test_failure_delay_and_success_in_french(office: Office):
     assert subject_words("failed", "", "fr") == "Non remis : votre message"
 
 
+@pytest.mark.parametrize(
+    ("remote", "first"),
+    [
+        ("", "Your message to bob@there.test was taken out of the queue by the administrator of our mail server."),
+        ("mx.there.test [192.0.2.1]", "Your message to bob@there.test was refused by their server."),
+    ],
+)
+async def test_nobody_is_said_to_have_refused_what_we_removed(office: Office, remote: str, first: str):
+    entries = await leased(office)
+    outcome = Outcome(OutcomeKind.FAILED, "5.0.0", "Sent by mistake", remote)
+    words = explanation([(entries[0], outcome)], "mail.example.test", "en")
+    assert words.startswith(first) and "Sent by mistake (5.0.0)" in words
+
+
 # --- to whom -------------------------------------------------------------------------------------------------------
 
 
