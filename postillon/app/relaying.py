@@ -36,7 +36,6 @@ def _schedule(sending: Sending, destination: Destination | None = None) -> Retry
     return RetrySchedule(
         first_wait_s=sending.first_wait if first is None else first,
         longest_wait_s=sending.longest_wait if longest is None else longest,
-        give_up_s=sending.lifetime,
         delay_report_s=sending.delay_report if report is None else report,
     )
 

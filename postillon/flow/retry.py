@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """Seconds. The RFC wants at least 30 minutes between tries, and four to five days of them."""
+    """Seconds. The RFC wants at least 30 minutes between tries. When a message expires stands with it in the queue."""
 
     first_wait_s: int = 30 * 60
     longest_wait_s: int = 4 * 3600
-    give_up_s: int = 5 * 86400
-    """After this long a message expires: whoever enqueues adds it to the moment of acceptance."""
     delay_report_s: int = 4 * 3600
     """After this long the sender hears, once, that a recipient has not been reached; 0: never."""
 
