@@ -18,6 +18,8 @@ from .commands import fail
 
 LEVELS = {"debug": log.DEBUG, "info": log.INFO, "warning": log.WARNING, "error": log.ERROR}
 
+_OTHER_PORTS = "\nEnd that program, or choose other ports with --port-base (`make run PORT_BASE=…`)."
+
 
 def run(config: Config, announce: Callable[[dict[str, Any]], None], wishes: Wishes | None = None) -> int:
     """Serve until SIGTERM; the exit status. Ends the program with words when it cannot start."""
@@ -26,7 +28,7 @@ def run(config: Config, announce: Callable[[dict[str, Any]], None], wishes: Wish
         return Supervisor(config, announce=announce, wishes=wishes).run()
     except (StartError, BindError, PrivilegeError) as error:
         log.flush()
-        fail(str(error))
+        fail(f"{error}{_OTHER_PORTS if config.development and 'is in use' in str(error) else ''}")
 
 
 def tell_systemd(words: str) -> None:

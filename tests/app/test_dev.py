@@ -46,6 +46,13 @@ def test_every_port_accepts_at_once(server: Dev):
                     assert sock.recv(4) == greetings[service]
 
 
+def test_ports_that_are_taken_are_told_with_the_way_to_others(server: Dev, tmp_path: Path):
+    ended = command("dev", "--data", str(tmp_path), "--port-base", str(server.base))
+    assert ended.returncode == 1 and not ended.stdout
+    assert f"imap: 127.0.0.1:{server.base + 143} is in use by another program" in ended.stderr
+    assert "choose other ports with --port-base" in ended.stderr
+
+
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1", "example.test"])
 def test_the_certificate_names_what_it_must(server: Dev, name: str):
     sock = socket.create_connection(("127.0.0.1", server.told["imaps"]), timeout=10)
