@@ -91,7 +91,8 @@ class DmarcHeard:
         if (key, 0) in await self._side.peek(lambda tx: limits.counts(tx, [key])):
             return False
         names = await self._names(feedback.rows)
-        day = (feedback.begin or feedback.end) // DAY
+        # A day that is far away would be counted, and never forgotten.
+        day = (feedback.begin if now - OLDEST_S < feedback.begin <= feedback.end else feedback.end) // DAY
         rows = [_heard(row, names, feedback.published.p, reporter) for row in feedback.rows if row.count > 0]
         counted = [Tally(day, domain, facts, count) for facts, count in _fewest(rows)]
 

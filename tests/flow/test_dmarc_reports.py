@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from postillon.storage.db import side_schema
 from postillon.storage.db.migrate import migrate
 from postillon.storage.db.sqlite import SqliteDatabase
 from postillon.storage.ids import IdSource
+from postillon.storage.store import tallies
+from postillon.storage.store.tallies import Kind
 from tests.directory.test_plans import Noting, explain
 from tests.kinds import FixedClock, TableResolver
 
@@ -251,6 +253,15 @@ async def test_a_report_counts_once_and_names_its_senders(side: Database) -> Non
         "203.0.113.0/24": 1,
     }
     assert [each.sender for each in found.to_mend()] == ["SendGrid"]
+
+
+async def test_a_report_that_begins_in_another_age_counts_for_the_day_it_ends(side: Database) -> None:
+    clock = FixedClock()
+    for number, begin in enumerate((clock.at + 5000 * DAY, 5, clock.at - 90 * DAY)):
+        wrong = replace(feedback(clock, 1, GOOD), begin=begin, report_id=f"wrong{number}")
+        assert await heard(side, clock).count(wrong, "big.example")
+    found = await side.read(lambda tx: tallies.since(tx, Kind.DMARC_HEARD, 0, 100))
+    assert {one.day for one in found} == {clock.at // DAY - 1}
 
 
 async def test_reports_about_others_or_other_times_are_refused(side: Database) -> None:
