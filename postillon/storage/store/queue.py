@@ -118,10 +118,11 @@ def lease(
     destinations = due_destinations(tx, lanes, now, skip, limit)
     entries: list[QueueEntry] = []
     for lane, destination in destinations:
+        # PostgreSQL: who waits for a row that another leases looks again only at what is said outside of the subquery.
         rows = tx.all(
             "UPDATE queue_recipient SET due = ?, owner = ?, epoch = epoch + 1 WHERE (queue_id, number) IN ("
             "SELECT queue_id, number FROM queue_recipient WHERE lane = ? AND state = 0 AND destination = ? AND due <= ?"
-            " ORDER BY due LIMIT ?)"
+            " ORDER BY due LIMIT ?) AND state = 0 AND due <= ?"
             " RETURNING queue_id, number, destination, recipient, attempts, epoch, answer, delay_reported",
             until,
             owner,
@@ -129,6 +130,7 @@ def lease(
             destination.encode(),
             now,
             min(per_destination, limit - len(entries)),
+            now,
         )
         entries += leased_entries(tx, rows, owner)
         if len(entries) >= limit:

