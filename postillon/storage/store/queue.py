@@ -248,7 +248,7 @@ def put_off(
         " WHERE (queue_id, number) IN (SELECT r.queue_id, r.number FROM queue_recipient r"
         " JOIN queue_message m ON m.queue_id = r.queue_id"
         f" WHERE r.lane = ? AND r.state = 0 AND r.destination = ? AND r.due <= ? AND m.expires >= ? + {wait} AND {silent}{fewer}"
-        " ORDER BY r.due LIMIT ?)",
+        " ORDER BY r.due LIMIT ?) AND state = 0 AND due <= ?",  # see `lease`
         now,
         answer.encode(),
         lane_of(destination),
@@ -257,6 +257,7 @@ def put_off(
         now,
         *((delay_report_s, now) if delay_report_s else ()),
         limit,
+        now,
     )
 
 
