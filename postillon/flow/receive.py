@@ -110,7 +110,8 @@ class Receiver:
             recipient = self._rules.recipient(IN, envelope.sender, recipient)
             found = await self._directory.find(recipient.address)
             domains = self._relay_domains
-            if found.kind is FindKind.FOREIGN and domains is not None and await domains.takes(recipient.address):
+            is_foreign = found.kind is FindKind.FOREIGN
+            if is_foreign and domains is not None and await domains.takes(recipient.address, envelope.sender):
                 if self._gate is not None:
                     await self._gate.admit(client, envelope, recipient)
                 return Accepted(recipient, remote=(recipient.address,))

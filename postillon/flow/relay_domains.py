@@ -45,25 +45,40 @@ class RelayDomains:
         self._clock = clock
         self._answers: OrderedDict[str, tuple[bool, int]] = OrderedDict()
         """By address: whether it may exist, and until when that is remembered."""
+        self._asking: dict[str, asyncio.Future[bool]] = {}
+        """Questions under way, by address: who wants to know the same waits for the same answer."""
 
-    async def takes(self, recipient: Address) -> bool:
+    async def takes(self, recipient: Address, sender: Address | None) -> bool:
         """Whether it is in one of the domains; an address that does not exist there raises NotFound."""
         domain = self._domains.get(recipient.domain)
         if domain is None:
             return False
         if recipient.key in domain.recipients or domain.verify == "any":
             return True
-        if domain.verify == "list" or not await self._may_exist(recipient):
+        if domain.verify == "list" or not await self._may_exist(recipient, sender):
             raise NotFound(f"No such mailbox: <{recipient}>", status="5.1.1")
         return True
 
-    async def _may_exist(self, recipient: Address) -> bool:
-        now = self._clock.now()
+    async def _may_exist(self, recipient: Address, sender: Address | None) -> bool:
         found = self._answers.get(recipient.key)
-        if found is not None and found[1] > now:
+        if found is not None and found[1] > self._clock.now():
             return found[0]
-        may_exist, remember_s = await self._asked(recipient)
-        self._answers[recipient.key] = may_exist, now + remember_s
+        asking = self._asking.get(recipient.key)
+        if asking is None:
+            asking = self._asking[recipient.key] = asyncio.ensure_future(self._learned(recipient))
+        elif sender is None:
+            # Our own question may have come back to us (we ask with the null sender), and waiting would be for ourselves. A
+            # report to an address that does not exist is never answered with another one, so taking it hurts nobody.
+            return True
+        return await asyncio.shield(asking)
+
+    async def _learned(self, recipient: Address) -> bool:
+        """Ask, and remember the answer."""
+        try:
+            may_exist, remember_s = await self._asked(recipient)
+        finally:
+            del self._asking[recipient.key]
+        self._answers[recipient.key] = may_exist, self._clock.now() + remember_s
         self._answers.move_to_end(recipient.key)
         if len(self._answers) > MAX_REMEMBERED:
             self._answers.popitem(last=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,8 +11,9 @@ import pytest
 
 from postillon.flow.receive import Receiver
 from postillon.flow.relay_domains import UNKNOWN_S, RelayDomain, RelayDomains
+from postillon.model.address import Address
 from postillon.model.errors import Refusal
-from postillon.model.queue import NextHop
+from postillon.model.queue import NextHop, Outcome, OutcomeKind
 from postillon.net.tls import client_context
 from postillon.relay.hop import RelaySettings
 from postillon.relay.smarthost import Routes
@@ -105,3 +107,28 @@ async def test_other_domains_are_still_no_relay(office: Office):
     async with Sink() as sink, backup(office, sink) as backed:
         with refused("5.7.1"):
             await backed.receive("x@sender.test", ["a@sub.backup.test"], TEXT)
+
+
+async def test_who_wants_to_know_the_same_at_once_waits_for_one_answer(office: Office):
+    async with Sink(script=primary) as sink, backup(office, sink) as backed:
+        sent = [backed.receive(f"{name}@sender.test", ["nobody@backup.test"], TEXT) for name in "xyz"]
+        found = await asyncio.gather(*sent, return_exceptions=True)
+        assert [isinstance(one, Refusal) and one.status for one in found] == ["5.1.1"] * 3
+        assert sum(command.startswith(b"RCPT") for talk in sink.conversations for command in talk.commands) == 1
+
+
+async def test_two_servers_that_are_routed_at_each_other_do_not_ask_in_a_circle(office: Office):
+    asked: list[str] = []
+    servers: dict[str, RelayDomains] = {}
+
+    def server(other: str) -> RelayDomains:
+        async def ask(recipient: Address) -> Outcome:
+            asked.append(other)
+            assert await servers[other].takes(recipient, None)  # a question has the null sender
+            return Outcome(OutcomeKind.DELIVERED, "2.1.5", "ok", code=250)
+
+        return RelayDomains({"backup.test": RelayDomain()}, ask, office.clock)
+
+    servers |= {"first": server("second"), "second": server("first")}
+    assert await servers["first"].takes(Address.parse("somebody@backup.test"), Address.parse("x@sender.test"))
+    assert asked == ["second", "first"]
