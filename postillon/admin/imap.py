@@ -6,7 +6,7 @@ import difflib
 from typing import Any
 
 from ..model.errors import Refusal
-from ..servers.imap.capability import FIXED, known_words
+from ..servers.imap.capability import FIXED, SETTING, known_words
 from .tools import Tools, operation
 
 
@@ -23,7 +23,7 @@ async def account_hide(
     *default*: drop what was set for it before.
     """
     account = await tools.directory.find_account(address)
-    before = {} if default else await tools.store.account_setting(account.id, "imap.capabilities") or {}
+    before = {} if default else await tools.store.account_setting(account.id, SETTING) or {}
     hidden, offered = set(before.get("hide", ())), set(before.get("offer", ()))
     for word in map(_known, capabilities or ()):
         hidden.add(word)
@@ -33,7 +33,7 @@ async def account_hide(
         hidden.discard(word)
     if capabilities or offer or default:
         value = {"hide": sorted(hidden), "offer": sorted(offered)} if hidden or offered else None
-        await tools.store.set_account_setting(account.id, "imap.capabilities", value)
+        await tools.store.set_account_setting(account.id, SETTING, value)
     return {"address": account.name, "hidden": sorted(hidden), "offered": sorted(offered)}
 
 

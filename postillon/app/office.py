@@ -35,7 +35,7 @@ from ..relay.probe import Prober
 from ..relay.tls_outcomes import TlsOutcomes
 from ..relay.transport import RelayTransport
 from ..seams import Directory, Resolver
-from ..servers.imap.session import ImapServer, ImapSettings
+from ..servers.imap.service import ImapServer, ImapSettings
 from ..servers.pop3.session import Pop3Server, Pop3Settings
 from ..storage.blobs.files import FileBlobs
 from ..storage.blobs.sweep import SpoolSweep, Sweep

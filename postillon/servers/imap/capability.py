@@ -63,6 +63,9 @@ AUTHENTICATED = (
     b"LIST-MYRIGHTS",  # RFC 8440
 )
 
+SETTING = "imap.capabilities"
+"""The account's setting of what is hidden from it and what is offered to it: see `hidden_from`."""
+
 ENABLEABLE = ("CONDSTORE", "QRESYNC", "IMAP4REV2", "UTF8=ACCEPT", "UIDONLY")
 """What ENABLE turns on, in the capitals of the engine."""
 

@@ -1,4 +1,4 @@
-"""An IMAP session from greeting to BYE (RFC 3501, RFC 9051), and the server that holds what all sessions share.
+"""An IMAP session from greeting to BYE (RFC 3501, RFC 9051). What all sessions share is in `service`.
 
 The loop: an event of the engine leads through `commands.TABLE` to the function that answers it; then the client hears what
 changed in its mailbox, then the tagged line. What a command may do in which state is in that table too.
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ...directory.bans import Bans, Offence
+from ...directory.bans import Offence
 from ...directory.login import has_binding, mechanisms
 from ...log import Log
 from ...model.account import Account, AccountState, Principal
@@ -20,120 +20,28 @@ from ...model.errors import NotFound, Refusal
 from ...model.ids import AccountId
 from ...model.mail import Mailbox
 from ...net.stream import Stream
-from ...net.tls import ServerTls
 from ...protocols.imap import responses
 from ...protocols.imap.events import AppendStart, Command, Event, ProtocolError
 from ...protocols.imap.extension_commands import NotifyEvent
 from ...protocols.imap.response_codes import UIDREQUIRED
 from ...protocols.imap.server import ServerEngine
-from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory, SearchIndex, Waker
-from ...storage.store import Store
 from . import capability, commands, message_limit
-from .answer_cache import AnswerCache
-from .answers import BadCommand, Goodbye, No, condition, translate
+from .answers import BadCommand, Goodbye, No, translate
 from .dialogue import Dialogue, Hangup
-from .indexed import IndexedMailboxes
 from .notifications import Interest, Picture
 from .numbers import uses_numbers
 from .progress import Progress, is_long
 from .selected import Selected
-from .snapshots import Snapshots
-from .urlauth import UrlAuthority
+from .wakes import Wakes
+
+if TYPE_CHECKING:
+    from .service import ImapServer
 
 log = Log("imap")
 
-CAPABILITIES = "imap.capabilities"
-"""The account's setting of what is hidden from it and what is offered to it: see `capability.hidden_from`."""
 GONE_OR_FORBIDDEN = "The selected mailbox is gone, or you may not read it any more"
 NOBODY = Principal(AccountId(0))
 """Who has not logged in. (Without an account it would be the server itself.)"""
-
-
-@dataclass(frozen=True, slots=True)
-class ImapSettings:
-    """Times in seconds, sizes in octets."""
-
-    name: str = "localhost"
-    """Our host name, for the greeting."""
-    version: str = ""
-    """For ID."""
-    plaintext_on_loopback: bool = False
-    """Let clients on loopback addresses log in without TLS (developer mode)."""
-    append_limit: int = 100 << 20
-    login_timeout_s: float = 60
-    """Silence before login."""
-    login_total_s: float = 300
-    """Everything before login."""
-    idle_timeout_s: float = 1800
-    """Silence after login (RFC 9051 §5.4: at least 30 minutes)."""
-    poll_s: float = 30
-    """How often IDLE looks by itself, should a wake be lost."""
-    hidden: tuple[str, ...] = ()
-    """Capabilities that no account is to see."""
-    message_limit: int = 0
-    """Messages that one command may deal with (RFC 9738); 0: any number."""
-    save_limit: int = 100_000
-    """Messages that one COPY or APPEND may store."""
-    submitters: tuple[str, ...] = ()
-    """Accounts that other submission servers log in with, to read what `submit+` URLs name (RFC 4467 §3)."""
-    progress_s: float = 12
-    """How often a client whose command takes long hears that it is under way (RFC 9585 §3: 10 to 15 seconds)."""
-    reread_s: float = 1
-    """How old the picture of a selected mailbox may be when a command ends."""
-
-    @property
-    def saves_at_once(self) -> int:
-        return min(self.save_limit, self.message_limit or self.save_limit)
-
-
-class ImapServer:
-    """What the sessions of one worker share. One object serves both ports: a stream that comes with TLS has it already.
-
-    *tls*: for STARTTLS; None: not offered. *session_id* makes ids for the log. The constructor does no work.
-    """
-
-    def __init__(
-        self,
-        *,
-        store: Store,
-        directory: Directory,
-        bus: Bus,
-        clock: Clock,
-        session_id: Callable[[], str],
-        tls: ServerTls | None = None,
-        settings: ImapSettings | None = None,
-        snapshots: Snapshots | None = None,
-        index: SearchIndex | None = None,
-        bans: Bans | None = None,
-    ) -> None:
-        self.store = store
-        self.directory = directory
-        self.bus = bus
-        self.clock = clock
-        self.session_id = session_id
-        self.tls = tls
-        self.settings = settings or ImapSettings()
-        self.snapshots = snapshots or Snapshots(store=store)
-        self.bans = bans
-        self.answers = AnswerCache()
-        self.urls = UrlAuthority(store, directory, clock, self.settings.name, self.settings.submitters)
-        self.indexed = None if index is None else IndexedMailboxes(store, index)
-
-    async def session(self, stream: Stream) -> None:
-        """Serve one connection to its end. Never raises for what a client does."""
-        session = Session(self, stream)
-        try:
-            await session.run()
-        except Goodbye as bye:
-            session.dialogue.write(b"* BYE %b\r\n" % condition(str(bye)))
-        except Hangup:
-            pass
-        except Exception as error:
-            session.log.error("session failed", exc=error)
-            session.dialogue.write(b"* BYE [SERVERBUG] Internal error\r\n")
-        finally:
-            session.leave()
-        await session.end()
 
 
 class Session:
@@ -164,9 +72,7 @@ class Session:
         """Logins that failed."""
         self.over = False
         """LOGOUT was answered, or the engine wants the connection closed."""
-        self._wakers: list[Waker] = []
-        self._watched: dict[AccountId, Waker] = {}
-        """Of other accounts."""
+        self._wakes = Wakes(server.bus, self.dialogue.alarm)
         self._started = self.now()
 
     # -- facts
@@ -397,15 +303,13 @@ class Session:
 
     async def enter(self, account: Account) -> None:
         """Logged in."""
-        own = await self.store.account_setting(account.id, CAPABILITIES) or {}
+        own = await self.store.account_setting(account.id, capability.SETTING) or {}
         self.hidden = capability.hidden_from(self.server.settings.hidden, own)
-        alarm, bus = self.dialogue.alarm, self.server.bus
         self.account = account
         self.principal = Principal(account.id)
         self.client = replace(self.client, account=account.id, login=account.name)
         self.log = self.log.bind(account=account.name)
-        self._subscribe(bus.subscribe(account.id), lambda: alarm.set(news=True))
-        self._subscribe(bus.subscribe(DIRECTORY_TOPIC), lambda: alarm.set(accounts=True))
+        self._wakes.begin(account.id)
         self.dialogue.engine.authenticated = True
         self.log.debug("logged in", peer=self.client.address)
 
@@ -416,29 +320,7 @@ class Session:
             *([self.selected.mailbox] if self.selected else []),
             *(self.picture.boxes.values() if self.picture else []),
         ]
-        wanted = {box.account for box in boxes if box.is_shared}
-        for account in wanted - self._watched.keys():
-            waker = self._watched[account] = self.server.bus.subscribe(account)
-            waker.on_set(lambda waker=waker: self._moved(waker))  # type: ignore[misc]
-        for account in self._watched.keys() - wanted:
-            self._release(self._watched.pop(account))
-
-    def _moved(self, waker: Waker) -> None:
-        waker.clear()
-        self.dialogue.alarm.set(news=True)
-
-    @staticmethod
-    def _release(waker: Waker) -> None:
-        waker.on_set(None)
-        waker.close()
-
-    def _subscribe(self, waker: Waker, ring: Callable[[], None]) -> None:
-        def moved() -> None:
-            waker.clear()
-            ring()
-
-        self._wakers.append(waker)
-        waker.on_set(moved)
+        self._wakes.watch({box.account for box in boxes if box.is_shared})
 
     async def check_account(self) -> None:
         """Accounts changed: is ours still welcome? Raises Goodbye."""
@@ -477,16 +359,13 @@ class Session:
         if self.selected is not None:
             self.selected.view.close()
             self.selected = None
-            if self._watched:
+            if self._wakes.watched:
                 self.watch()
 
     def leave(self) -> None:
         """Give back what the session held."""
         self.unselect()
-        for waker in (*self._wakers, *self._watched.values()):
-            self._release(waker)
-        self._wakers.clear()
-        self._watched.clear()
+        self._wakes.end()
 
     async def end(self) -> None:
         try:

@@ -21,7 +21,7 @@ from postillon.model.mail import Mailbox
 from postillon.net.certificates import make_ca, make_certificate
 from postillon.net.listener import Listener, bind, serve
 from postillon.net.tls import ServerTls
-from postillon.servers.imap.session import ImapServer, ImapSettings
+from postillon.servers.imap.service import ImapServer, ImapSettings
 from postillon.storage.blobs.files import FileBlobs
 from postillon.storage.db import side_schema
 from postillon.storage.db.migrate import migrate

@@ -13,7 +13,7 @@ import pytest
 
 from postillon.net.listener import bind, serve
 from postillon.net.tls import ServerTls
-from postillon.servers.imap.session import ImapServer, ImapSettings
+from postillon.servers.imap.service import ImapServer, ImapSettings
 
 from .house import PASSWORD, Client, House
 from .letters import MESSAGES

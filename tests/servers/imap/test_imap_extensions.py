@@ -10,9 +10,10 @@ import pytest
 
 from postillon.model.account import SERVER, Principal
 from postillon.model.errors import NotFound, TooLarge
+from postillon.servers.imap.capability import SETTING
 from postillon.servers.imap.compression import STEP, BrokenStream, Compression
 from postillon.servers.imap.previews import CHARACTERS, shorten
-from postillon.servers.imap.session import CAPABILITIES, NOBODY
+from postillon.servers.imap.session import NOBODY
 from postillon.storage.store.metadata import MAX_ENTRIES, MAX_VALUE
 
 from .house import PASSWORD, SIMPLE, Client, House
@@ -229,7 +230,7 @@ async def test_annotations_are_their_owners_and_go_with_the_mailbox(house: House
 
 async def test_a_capability_can_be_hidden_from_one_account(house: House):
     hide = {"hide": ["QRESYNC", "COMPRESS=DEFLATE", "IMAP4REV2", "IMAP4REV1"]}
-    await house.store.set_account_setting(house.alice.id, CAPABILITIES, hide)
+    await house.store.set_account_setting(house.alice.id, SETTING, hide)
     client = await house.client()
     words = (await client.ok("CAPABILITY"))[0].split()
     assert b"QRESYNC" not in words and b"COMPRESS=DEFLATE" not in words and b"IMAP4rev2" not in words
@@ -242,7 +243,7 @@ async def test_a_capability_can_be_hidden_from_one_account(house: House):
 
 async def test_a_capability_can_be_hidden_from_everybody_and_offered_to_one(house: House):
     house.server.settings = replace(house.server.settings, hidden=("uidonly", "IMAP4rev1"))
-    await house.store.set_account_setting(house.bob.id, CAPABILITIES, {"hide": ["SORT"], "offer": ["UIDONLY"]})
+    await house.store.set_account_setting(house.bob.id, SETTING, {"hide": ["SORT"], "offer": ["UIDONLY"]})
     client = await house.client()
     words = (await client.ok("CAPABILITY"))[0].split()
     assert b"UIDONLY" not in words and b"SORT" in words and b"IMAP4rev1" in words

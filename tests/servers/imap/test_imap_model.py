@@ -21,7 +21,7 @@ from postillon.model.access import ALL
 from postillon.model.account import SERVER, Principal
 from postillon.net.listener import bind, serve
 from postillon.servers.imap.keywords import Keywords
-from postillon.servers.imap.session import ImapServer, ImapSettings
+from postillon.servers.imap.service import ImapServer, ImapSettings
 from postillon.storage.ids import IdSource
 from postillon.storage.store.calls.upkeep import KEEP_GONE_S
 

@@ -15,7 +15,7 @@ from postillon.model.account import SERVER
 from postillon.model.ids import BlobId
 from postillon.model.plan import File, Plan
 from postillon.net.listener import bind, serve
-from postillon.servers.imap.session import ImapServer, ImapSettings
+from postillon.servers.imap.service import ImapServer, ImapSettings
 from postillon.storage.ids import IdSource
 from postillon.storage.spool import body_of
 

@@ -16,7 +16,7 @@ import pytest
 
 from postillon.net.listener import bind, serve
 from postillon.servers.imap import snapshots
-from postillon.servers.imap.session import ImapServer, ImapSettings
+from postillon.servers.imap.service import ImapServer, ImapSettings
 from postillon.servers.imap.snapshots import Snapshots
 from postillon.storage.ids import IdSource
 
