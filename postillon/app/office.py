@@ -26,8 +26,10 @@ from ..flow.convert import Converter
 from ..flow.deliver import Deliverer, FlowSettings
 from ..flow.judgement import Judge
 from ..flow.receive import Receiver
+from ..flow.rules import Rules
 from ..flow.sign import Signer
 from ..flow.submit import Submitter
+from ..mailauth.srs import Srs
 from ..net.limits import ConnectionLimits, LimitSettings
 from ..net.listener import Listener, serve
 from ..net.tls import ServerTls
@@ -128,25 +130,12 @@ def compose(spec: Spec, data: Opened) -> Office:
     """All objects of a worker. Opens nothing."""
     config = spec.config
     resolver = make_resolver(config)
-    flow = flow_settings(config)
+    flow, rules, srs = flow_settings(config), make_rules(config), make_srs(config, data)
     keys = DkimKeys(data.layout.dkim)
     signer = Signer(keys.signing)
-    srs = make_srs(config, data)
-    reporter = Reporter(
-        store=data.store,
-        directory=data.directory,
-        clock=data.clock,
-        ids=data.ids,
-        hostname=flow.hostname,
-        queue_lifetime_s=flow.queue_lifetime_s,
-        signer=signer,
-        srs=srs,
-        language_of=make_language(data),
-    )
+    reporter = _reporter(data, flow, signer, srs)
     deliverer = Deliverer(store=data.store, directory=data.directory, clock=data.clock, settings=flow, reporter=reporter, srs=srs)
-
     allowance = make_allowance(config, data)
-
     listening, outgoing = make_milters(config, "mx"), make_outgoing(config, data, flow)
 
     def submitter(directory: Directory) -> Submitter:
@@ -160,7 +149,7 @@ def compose(spec: Spec, data: Opened) -> Office:
             signer=signer,
             allowance=allowance,
             outgoing=outgoing,
-            rules=make_rules(config),
+            rules=rules,
             notebook=data.notebook,
         )
 
@@ -169,50 +158,68 @@ def compose(spec: Spec, data: Opened) -> Office:
     reports = make_reports(config, data, resolver, flow, signer, spec.slot, tls_reports)
     transport = make_transport(config, data, resolver, outcomes, spec.workers)
     converter = Converter(data.store, signer, flow.max_size)
-    queue = make_queue(config, data, reporter, deliverer, transport, converter, spec.workers)
-
-    def prune_records() -> Awaitable[int]:
-        return data.store.prune_records(config.records.keep_days * 86400)
-
-    def prune_quarantine() -> Awaitable[int]:
-        return Quarantine(data.store).prune(data.clock.now())
-
-    steps = [data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune]
-    steps += [reports.heard.prune, tls_reports.prune, transport.prune, prune_quarantine]
-    if spec.slot == 0:  # one for all workers
-        steps.append(Sweep(data.store, FileBlobs(data.layout.blobs), data.layout.blobs, data.clock).step)
-        steps.append(SpoolSweep(data.layout.spool, data.clock).step)
-    janitor = Janitor(tuple(steps))
-    data.store.space.on_pressed = janitor.press
-    receiver = _receiver(config, data, resolver, transport, deliverer, flow, keys, listening, reports)
-    office = Office(
-        ports=_ports(
-            config,
-            data,
-            MailPaths(
-                Heard(receiver, listening),
-                receiver.behind_another(),
-                Heard(submitter(data.directory), outgoing.milters if outgoing else None),
-            ),
-        ),
+    receiver = _receiver(config, data, resolver, transport, deliverer, flow, keys, listening, reports, rules, srs)
+    paths = MailPaths(
+        Heard(receiver, listening),
+        receiver.behind_another(),
+        Heard(submitter(data.directory), outgoing.milters if outgoing else None),
+    )
+    return Office(
+        ports=_ports(config, data, paths),
         unix=_unix(config, data, submitter, allowance, transport.prober, reports, reporter),
-        queue=queue,
-        janitor=janitor,
+        queue=make_queue(config, data, reporter, deliverer, transport, converter, spec.workers),
+        janitor=_janitor(spec, data, allowance, reports, transport),
         indexer=Indexer(data.store, data.index) if spec.slot == 0 else None,  # one for all workers
-        learner=Learner(
-            store=data.store,
-            knowledge=data.knowledge,
-            notebook=data.notebook,
-            clock=data.clock,
-            learns=spec.slot == 0,
-            settings=LearnerSettings(hostname=config.hostname),
-        ),
+        learner=_learner(spec, data),
         transport=transport,
         limits=_limits(config, spec.workers),
         bans=data.bans,
         reporter=reports.worker,
     )
-    return office
+
+
+def _reporter(data: Opened, flow: FlowSettings, signer: Signer, srs: Srs | None) -> Reporter:
+    return Reporter(
+        store=data.store,
+        directory=data.directory,
+        clock=data.clock,
+        ids=data.ids,
+        hostname=flow.hostname,
+        queue_lifetime_s=flow.queue_lifetime_s,
+        signer=signer,
+        srs=srs,
+        language_of=make_language(data),
+    )
+
+
+def _janitor(spec: Spec, data: Opened, allowance: Allowance, reports: Reports, transport: RelayTransport) -> Janitor:
+    """What each worker clears away; slot 0 also does what one does for all."""
+
+    def prune_records() -> Awaitable[int]:
+        return data.store.prune_records(spec.config.records.keep_days * 86400)
+
+    def prune_quarantine() -> Awaitable[int]:
+        return Quarantine(data.store).prune(data.clock.now())
+
+    steps = [data.store.clean, data.limiter.prune, data.bans.prune, prune_records, allowance.prune]
+    steps += [reports.heard.prune, reports.tls.prune, transport.prune, prune_quarantine]
+    if spec.slot == 0:
+        steps.append(Sweep(data.store, FileBlobs(data.layout.blobs), data.layout.blobs, data.clock).step)
+        steps.append(SpoolSweep(data.layout.spool, data.clock).step)
+    janitor = Janitor(tuple(steps))
+    data.store.space.on_pressed = janitor.press
+    return janitor
+
+
+def _learner(spec: Spec, data: Opened) -> Learner:
+    return Learner(
+        store=data.store,
+        knowledge=data.knowledge,
+        notebook=data.notebook,
+        clock=data.clock,
+        learns=spec.slot == 0,
+        settings=LearnerSettings(hostname=spec.config.hostname),
+    )
 
 
 def _receiver(
@@ -225,6 +232,8 @@ def _receiver(
     keys: DkimKeys,
     milters: Milters | None,
     reports: Reports,
+    rules: Rules,
+    srs: Srs | None,
 ) -> Receiver:
     wanted = config.authentication
     authenticator = Authenticator(
@@ -256,8 +265,8 @@ def _receiver(
         gate=make_gate(config, data, resolver, lists) if has_dns else None,
         counter=reports.counter,
         reports=reports.inbox,
-        srs=make_srs(config, data),
-        rules=make_rules(config),
+        srs=srs,
+        rules=rules,
         complaints=Complaints(store=data.store, directory=data.directory, clock=data.clock),
         relay_domains=make_relay_domains(config, transport.ask, data.clock),
     )
