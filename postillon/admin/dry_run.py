@@ -17,11 +17,11 @@ from ..model.account import SERVER, Account
 from ..model.errors import Refusal
 from ..model.ids import AccountId
 from ..model.mail import Email, Mailbox
+from ..model.printable import printable
 from ..model.record import Record, Stage
 from ..model.verdict import Opinion, Thresholds
 from ..storage.ids import first_id_at
 from ..storage.knowledge import Knowledge
-from .story import printable
 from .tools import Tools, operation
 
 SECONDS = 45.0
@@ -181,7 +181,7 @@ async def policy_dry_run(
 
 def _told(message: str, at: int, context: Mapping[str, Any], change: Changed) -> Changed:
     return {
-        "at": time.strftime("%Y-%m-%d %H:%M", time.localtime(at)),
+        "at": time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at)),
         "message": message,
         "sender": printable(context.get("sender", "")) or "<>",
         "recipients": [printable(one) for one in context.get("recipients", ())][:10],

@@ -11,7 +11,6 @@ from typing import Any
 
 from .. import __version__
 from ..flow.removal import remove
-from ..message.header import header_end
 from ..model.account import Account
 from ..model.address import AddressError, parse_domain
 from ..model.errors import NotFound, Refusal, Unavailable
@@ -36,12 +35,12 @@ from . import sending as sending
 from . import sharing as sharing
 from . import traces
 from . import why as why
+from .header import header
 from .look import check_look
 from .tools import OPERATIONS, Tools, queue_number
 from .tools import operation as _operation
 
 PAGE = 500
-MAX_HEADER = 64 * 1024
 DUMP_STEP = 1 << 20
 """Octets of a message in one answer."""
 MAX_DAYS = 1000
@@ -98,6 +97,13 @@ async def account_add(
 ) -> dict[str, Any]:
     await check_look(tools, address)
     return _account(await tools.directory.create_account(address, password, imported_hash=imported_hash, quota=quota))
+
+
+@_operation("account.look")
+async def account_look(tools: Tools, address: str) -> None:
+    """Whether `account.add` would take the address, so that nobody thinks of a password in vain."""
+    await check_look(tools, address)
+    await tools.directory.check_new_account(address)
 
 
 @_operation("account.list")
@@ -229,16 +235,8 @@ async def queue_show(tools: Tools, id: str) -> dict[str, Any]:  # noqa: A002
         "id": id,
         "recipients": [_row(view) for view in views],
         "history": history[0]["records"] if history else [],
-        "header": await _header(tools, queue_number(id)),
+        "header": await header(tools.store, await tools.store.queue_octets(queue_number(id))),
     }
-
-
-async def _header(tools: Tools, queue_id: int) -> str:
-    """The header section as text, for the eye: what is not UTF-8 or a control character is shown as `\\x..`."""
-    rope = await tools.store.queue_octets(queue_id)
-    data = await tools.store.read_octets(rope, 0, min(rope.size, MAX_HEADER))
-    text = data[: header_end(data, 0, len(data))].decode("utf-8", "backslashreplace").replace("\r\n", "\n")
-    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
 
 
 async def _each(tools: Tools, ids: list[str], everything: bool) -> list[int]:

@@ -12,9 +12,9 @@ from ..model.account import AccountState
 from ..model.address import Address, AddressError, parse_domain
 from ..model.envelope import Recipient
 from ..model.errors import Refusal
+from ..model.printable import printable
 from ..relay.probe import Probed, ProbedHost
 from ..seams import FindKind
-from .story import printable
 from .tools import Tools, operation
 
 MAX_DOMAINS = 5
@@ -23,13 +23,16 @@ MAX_DOMAINS = 5
 
 @operation("probe")
 async def probe(tools: Tools, address: str) -> dict[str, Any]:
-    """What would become of mail to *address*, or to a domain: `steps` here, `domains` elsewhere, and all of it in `words`."""
+    """What would become of mail to *address*, or to a domain: `steps` here, `domains` elsewhere, and all of it in `words`.
+
+    `deliverable`: all of it would arrive now.
+    """
     try:
         wanted = Address.parse(address) if "@" in address else None
         domain = wanted.domain if wanted else parse_domain(address)
     except AddressError as error:
         raise Refusal(f"{address!r} is no address: {error}", status="5.1.3") from error
-    told: dict[str, Any] = {"address": address, "steps": [], "domains": [], "words": []}
+    told: dict[str, Any] = {"address": address, "steps": [], "domains": [], "words": [], "deliverable": True}
     domains = [domain]
     if wanted is not None:
         domains = await _here(tools, wanted, told)
@@ -37,6 +40,7 @@ async def probe(tools: Tools, address: str) -> dict[str, Any]:
         probed = await tools.prober().probe(name)
         told["domains"].append(asdict(probed))
         told["words"] += _elsewhere(probed)
+        told["deliverable"] &= _first_good(probed) is not None
     return told
 
 
@@ -53,6 +57,7 @@ async def _here(tools: Tools, address: Address, told: dict[str, Any]) -> list[st
         check_local(found, Recipient(address), 0)
     except Refusal as refusal:
         told["words"].append(f"refused at RCPT: {refusal.code} {refusal.status} {refusal.text}")
+        told["deliverable"] = False
     else:
         told["words"].append("taken at RCPT")
     return list(dict.fromkeys(remote.domain for remote in found.remote))
@@ -92,7 +97,7 @@ def _elsewhere(probed: Probed) -> list[str]:
     for host in probed.hosts:
         words += _host(host)
     if probed.hosts:
-        good = next((host for host in probed.hosts if not host.trouble), None)
+        good = _first_good(probed)
         last = (
             f"would be handed to {printable(good.name)} [{good.address}], {good.security}"
             if good
@@ -100,6 +105,11 @@ def _elsewhere(probed: Probed) -> list[str]:
         )
         words.append(f"  mail {last}")
     return words
+
+
+def _first_good(probed: Probed) -> ProbedHost | None:
+    """The one that would get the mail."""
+    return next((host for host in probed.hosts if not host.trouble), None)
 
 
 def _host(host: ProbedHost) -> list[str]:

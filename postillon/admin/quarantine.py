@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..message.header import header_end
 from ..model.errors import NotFound
 from ..model.record import Record, Stage
 from ..storage.store.quarantine import Held, Quarantine
+from .header import header
 from .tools import Tools, operation
 
 PAGE = 500
-MAX_HEADER = 64 * 1024
 
 
 def _row(held: Held) -> dict[str, Any]:
@@ -52,9 +51,7 @@ async def quarantine_list(tools: Tools) -> list[dict[str, Any]]:
 async def quarantine_show(tools: Tools, id: str) -> dict[str, Any]:  # noqa: A002
     quarantine = Quarantine(tools.store)
     held = await quarantine.find(_number(id))
-    rope = await quarantine.octets(held)
-    start = await tools.store.read_octets(rope, 0, min(rope.size, MAX_HEADER))
-    return _row(held) | {"header": start[: header_end(start, 0, len(start))].decode("utf-8", "replace")}
+    return _row(held) | {"header": await header(tools.store, await quarantine.octets(held))}
 
 
 @operation("quarantine.release")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..filters.words import sentence as finding_sentence
+from ..model.printable import printable
 from ..model.record import Record, Stage
 from ..model.verdict import Finding
 from ..storage.store.bans import FOREVER
@@ -18,10 +19,6 @@ MAX_NAMED = 10
 """Of a list, in a sentence; the others are counted."""
 
 Facts = Mapping[str, Any]
-
-
-def printable(text: object) -> str:
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in str(text))
 
 
 def sentence(record: Record) -> str:

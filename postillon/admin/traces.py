@@ -9,10 +9,11 @@ from ..directory.local import LocalDirectory
 from ..model.account import SERVER
 from ..model.errors import Refusal
 from ..model.ids import AccountId, MailboxId
+from ..model.printable import printable
 from ..model.queue import QueueState, QueueView
 from ..model.record import Record, Traced
 from ..storage.store import Store
-from .story import printable, sentence
+from .story import sentence
 
 MAX_TRAILS = 200
 

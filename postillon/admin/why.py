@@ -12,9 +12,9 @@ from typing import Any
 from ..filters.words import LANGUAGES, sentence
 from ..model.errors import Refusal
 from ..model.ids import AccountId
+from ..model.printable import printable
 from ..model.record import Record, Stage, Traced
 from ..model.verdict import Finding
-from .story import printable
 from .tools import Tools, operation
 
 MAX_LOOKED_AT = 200

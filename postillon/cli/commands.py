@@ -16,6 +16,7 @@ import click
 from .. import __version__
 from ..config import Config, ConfigError, load
 from ..model.errors import Refusal
+from ..model.printable import printable
 
 DEFAULT_CONFIG = "/etc/postillon/postillon.toml"
 
@@ -138,7 +139,7 @@ class Server:
             for key, item in value.items():
                 click.echo(f"{key.replace('_', ' '):<{width}}  {_text(item)}".rstrip())
         elif value is not None:
-            click.echo(str(value))
+            click.echo(_text(value))
 
 
 def on_server(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -167,7 +168,7 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ", ".join(map(printable, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value is None else str(value)
+    return "" if value is None else printable(value)

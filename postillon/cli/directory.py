@@ -10,9 +10,22 @@ import click
 
 from ..config import Size
 from . import choices, records
-from .commands import Server, fail, on_server
+from .commands import Server, on_server
+from .moments import told
 from .passwords import obtain
 from .records import Record, quoted
+
+
+class Octets(click.ParamType[int]):
+    """`5G`, `500M`; a number alone is octets."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return int(Size.parse(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
 
 
 @click.group()
@@ -93,24 +106,27 @@ def _with_password(command: click.decorators.FC) -> click.decorators.FC:
     return command
 
 
-def _secret(address: str, password_stdin: bool, generate: bool, hash_stdin: bool) -> tuple[dict[str, str], dict[str, str]]:
-    """(what the operation gets, what is shown besides its answer)."""
+def _secret(
+    server: Server, look: str, address: str, password_stdin: bool, generate: bool, hash_stdin: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """(what the operation gets, what is shown besides its answer). *look* is asked about the address before anybody types."""
     if hash_stdin:
         return {"imported_hash": sys.stdin.readline().strip()}, {}
+    if not password_stdin and not generate:
+        server.ask(look, address=address)
     password, tell = obtain(password_stdin, generate, address)
     return {"password": password}, {"password": password} if tell else {}
 
 
 @account.command("add")
 @click.argument("address")
-@click.option("--quota", metavar="SIZE", default=None, help='Like "5G"; otherwise the configured one.')
+@click.option("--quota", type=Octets(), metavar="SIZE", help='Like "5G"; otherwise the configured one.')
 @_with_password
 @on_server
-def account_add(server: Server, address: str, quota: str | None, password_stdin: bool, generate: bool, hash_stdin: bool) -> None:
+def account_add(server: Server, address: str, quota: int | None, password_stdin: bool, generate: bool, hash_stdin: bool) -> None:
     """Make an account. Its domain must exist."""
-    secret, shown = _secret(address, password_stdin, generate, hash_stdin)
-    size = None if quota is None else _size(quota)
-    server.show(server.ask("account.add", address=address, quota=size, **secret) | shown)
+    secret, shown = _secret(server, "account.look", address, password_stdin, generate, hash_stdin)
+    server.show(server.ask("account.add", address=address, quota=quota, **secret) | shown)
 
 
 @account.command("list")
@@ -138,17 +154,17 @@ def account_remove(server: Server, address: str, yes: bool) -> None:
 @on_server
 def account_password(server: Server, address: str, password_stdin: bool, generate: bool, hash_stdin: bool) -> None:
     """Set a new password. The old one is void at once; open sessions go on."""
-    secret, shown = _secret(address, password_stdin, generate, hash_stdin)
+    secret, shown = _secret(server, "account.show", address, password_stdin, generate, hash_stdin)
     server.show(server.ask("account.password", address=address, **secret) | shown)
 
 
 @account.command("quota")
 @click.argument("address")
-@click.argument("size")
+@click.argument("size", type=Octets())
 @on_server
-def account_quota(server: Server, address: str, size: str) -> None:
+def account_quota(server: Server, address: str, size: int) -> None:
     """Let an account hold SIZE, like "5G"."""
-    server.show(server.ask("account.quota", address=address, quota=_size(size)))
+    server.show(server.ask("account.quota", address=address, quota=size))
 
 
 @account.command("suspend")
@@ -213,8 +229,7 @@ def account_limit(server: Server, address: str, default: bool, **limits: int | N
     ]
     server.show(rows, ("limit", "at most", "used"))
     if "held_since" in shown:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(shown["held_since"]))
-        click.echo(f"\nIts mail is held since {since} UTC: {shown['held_why']}.")
+        click.echo(f"\nIts mail is held since {told(shown['held_since'])}: {shown['held_why']}.")
         click.echo(f"`postillon account release {address}` lets it go.")
 
 
@@ -290,10 +305,3 @@ def alias_list(server: Server) -> None:
 def alias_remove(server: Server, address: str, targets: tuple[str, ...]) -> None:
     """Remove ADDRESS, or only some of its TARGETS."""
     server.show(server.ask("alias.remove", address=address, targets=list(targets)))
-
-
-def _size(text: str) -> int:
-    try:
-        return int(Size.parse(text))
-    except ValueError as error:
-        fail(str(error))

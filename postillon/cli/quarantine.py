@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
 
+from ..model.printable import printable
 from .commands import Server, on_server
+from .moments import told
+
+NAMED = 5
+"""Recipients of one message in the list."""
 
 
 @click.group()
@@ -27,21 +31,9 @@ _COLUMNS = ("id", "since", "until", "sender", "recipients", "subject", "reason")
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: _plain(str(value))[:100] for name, value in row.items()}
-    return shown | {
-        "since": _day(row["since"]),
-        "until": _day(row["until"]),
-        "recipients": _plain(", ".join(row["recipients"]))[:100],
-    }
-
-
-def _day(seconds: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-
-
-def _plain(text: str) -> str:
-    """Without what could move the cursor of a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)
+    shown = {name: value[:100] if isinstance(value, str) else value for name, value in row.items()}
+    more = ["…"] if len(row["recipients"]) > NAMED else []
+    return shown | {"since": told(row["since"]), "until": told(row["until"]), "recipients": row["recipients"][:NAMED] + more}
 
 
 @quarantine.command("show")
@@ -54,8 +46,7 @@ def quarantine_show(server: Server, id: str) -> None:  # noqa: A002
         server.show(shown)
         return
     server.show([_readable(shown)], _COLUMNS)
-    lines = shown["header"].splitlines()
-    click.echo("\n" + "\n".join(_plain(line.replace("\t", "    ")) for line in lines))
+    click.echo(f"\n{shown['header']}", nl=False)
 
 
 @quarantine.command("release")
@@ -66,7 +57,7 @@ def quarantine_release(server: Server, ids: tuple[str, ...]) -> None:
     for each in ids:
         row = server.ask("quarantine.release", id=each)
         if not server.as_json:
-            click.echo(f"{each} goes to {_plain(', '.join(row['recipients']))}.")
+            click.echo(f"{each} goes to {', '.join(map(printable, row['recipients']))}.")
 
 
 @quarantine.command("delete")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, BinaryIO
 
 import click
 
 from .commands import Server, on_server
+from .moments import moment, told
 
 
 @click.group(invoke_without_command=True)
@@ -71,7 +71,7 @@ def queue_show(server: Server, id: str) -> None:  # noqa: A002
     server.show(shown["recipients"], ("number", "recipient", "destination", "state", "attempts", "last_answer"))
     click.echo()
     for record in shown["history"]:
-        click.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(record['at']))}  {record['words']}")
+        click.echo(f"{told(record['at'])}  {record['words']}")
     click.echo(f"\n{shown['header']}", nl=False)
 
 
@@ -106,25 +106,18 @@ def _of_recipients(name: str, words: str) -> None:
 @queue.command("reschedule")
 @_chosen
 @click.option("--in", "minutes", type=click.FloatRange(0, 366 * 1440), default=None, metavar="MINUTES", help="From now.")
-@click.option(
-    "--at",
-    "moment",
-    type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]),
-    default=None,
-    metavar="TIME",
-    help="Like 2026-12-24T18:00, in the time of this machine.",
-)
+@click.option("--at", metavar="TIME", help="Like 2026-12-24T18:00, in the time of this machine; with a Z behind, in UTC.")
 @on_server
 def queue_reschedule(
-    server: Server, ids: tuple[str, ...], everything: bool, destination: str, minutes: float | None, moment: datetime | None
+    server: Server, ids: tuple[str, ...], everything: bool, destination: str, minutes: float | None, at: str | None
 ) -> None:
     """Try next at another time."""
     _check(ids, everything, destination)
-    if (minutes is None) == (moment is None):
+    if (minutes is None) == (at is None):
         raise click.UsageError("give either --in or --at")
     wait = round(minutes * 60) if minutes is not None else 0
-    if moment is not None:
-        wait = round(moment.timestamp() - time.time())
+    if at is not None:
+        wait = moment(at) - int(time.time())
         if wait < 0:
             raise click.UsageError("--at is in the past")
     server.show(server.ask("queue.reschedule", ids=list(ids), everything=everything, destination=destination, seconds=wait))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .commands import Server, on_server, table
-from .trace import moment
+from .moments import moment
 
 
 @click.group()

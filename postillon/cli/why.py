@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
 
-from .commands import Server, fail, on_server
-from .trace import AGAIN_S, moment
+from .commands import Server, on_server
+from .moments import moment, told
+from .trace import tell
 
 
 @click.command()
@@ -26,26 +26,13 @@ def why(server: Server, name: str, sender: str, recipient: str, since: str | Non
     """
     asked: dict[str, Any] = {"name": name, "sender": sender, "recipient": recipient, "limit": limit, "language": language}
     asked["since"] = moment(since) if since else 0
-    found = server.ask("why", **asked)
-    if not found:
-        time.sleep(AGAIN_S)
-        found = server.ask("why", **asked)
-    if server.as_json:
-        server.show(found)
-    elif not found:
-        fail("nothing is known of such a message", 1)
-    else:
-        for number, one in enumerate(found):
-            if number:
-                click.echo()
-            _show(one)
+    tell(server, "why", _show, "nothing is known of such a message", **asked)
 
 
 def _show(one: dict[str, Any]) -> None:
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["at"]))
     identifier = f"  <{one['message_id']}>" if one["message_id"] else ""
     click.echo(f"message {one['message']}{identifier}")
-    click.echo(f"  {at}  from {one['sender']} to {', '.join(one['recipients'])}")
+    click.echo(f"  {told(one['at'])}  from {one['sender']} to {', '.join(one['recipients'])}")
     click.echo(f"  verdict: {one['verdict']}")
     for verdict in one["verdicts"]:
         click.echo(f"    {verdict}")

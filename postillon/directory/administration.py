@@ -57,6 +57,14 @@ def canonical_address(text: str) -> Address:
         raise Refusal(f"{text!r} is not an address: {error}", status="5.1.3") from error
 
 
+def _name_of_account(text: str) -> Address:
+    """Raises Refusal."""
+    name = canonical_address(text)
+    if subaddress(name.local)[1] is not None:
+        raise Refusal("An account's address may not contain '+'; that is for subaddresses", status="5.1.3")
+    return name
+
+
 def canonical_password(text: str) -> str:
     """Raises Refusal for one that no client could send."""
     try:
@@ -143,23 +151,25 @@ class Administration:
         self, address: str, password: str | None = None, *, imported_hash: str | None = None, quota: int | None = None
     ) -> Account:
         """A new account with its six mailboxes; it logs in with its address. Raises AlreadyExists, NotFound (the domain)."""
-        name = canonical_address(address)
-        if subaddress(name.local)[1] is not None:
-            raise Refusal("An account's address may not contain '+'; that is for subaddresses", status="5.1.3")
+        name = _name_of_account(address)
         credential = await self._credential(password, imported_hash)
         account, now = AccountId(self._ids.next()), self._clock.now()
         new_ids = tuple(self._ids.next() for _ in mailboxes.DEFAULTS)
         octets = _quota(self._default_quota if quota is None else quota)
 
         def work(tx: Tx) -> Account:
-            domain = _domain(tx, name.domain)
-            _must_be_free(tx, name)
+            domain = _free_in(tx, name)
             accounts.add_account(tx, account, name.key, domain.id, octets, credential, now)
             mailboxes.make_defaults(tx, account, new_ids, now)
             tx.wake(DIRECTORY_TOPIC)
             return _account(tx, name)
 
         return await self._database.write(work, [account])
+
+    async def check_new_account(self, address: str) -> None:
+        """Raises what `create_account` would raise about the address."""
+        name = _name_of_account(address)
+        await self._database.read(lambda tx: _free_in(tx, name))
 
     async def remove_account(self, address: str) -> None:
         """The account with its mail; its sessions end. Aliases that lead to it stay and lead nowhere. Raises NotFound."""
@@ -315,6 +325,13 @@ def _alias(tx: Tx, name: Address) -> int:
     if row is None or not row[1]:
         raise NotFound(f"There is no alias {name}")
     return row[1]
+
+
+def _free_in(tx: Tx, name: Address) -> DomainRow:
+    """The domain of an address that nobody has yet."""
+    domain = _domain(tx, name.domain)
+    _must_be_free(tx, name)
+    return domain
 
 
 def _must_be_free(tx: Tx, name: Address) -> None:

@@ -84,6 +84,21 @@ def test_no_password_is_taken_from_the_command_line(server: Dev):
     assert "--password-stdin" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("add", "nobody"), "'nobody' is not an address"),
+        (("add", "alice@example.test"), "exists already"),
+        (("add", "alice+x@example.test"), "may not contain '+'"),
+        (("add", "frank@elsewhere.test"), "no domain of this server"),
+        (("password", "nobody@example.test"), "There is no account"),
+    ],
+)
+def test_an_address_is_looked_at_before_a_password_is_asked_for(server: Dev, words: tuple[str, ...], said: str):
+    ended = server.command("account", *words)
+    assert ended.returncode == 1 and said in ended.stderr and "password" not in ended.stderr
+
+
 def test_an_alias_leads_to_all_its_targets(server: Dev):
     for targets in (["alice@example.test"], ["bob@example.test"]):
         assert server.command("alias", "add", "team@example.test", *targets).returncode == 0

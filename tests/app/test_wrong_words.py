@@ -45,3 +45,14 @@ def test_mistakes_in_settings_are_told_by_the_lines_of_their_file(tmp_path: Path
 @pytest.mark.parametrize("option", ["--settings", "--accounts-file", "--trust"])
 def test_a_file_that_is_not_there_is_told_with_its_option(option: str):
     assert f"{option} /nowhere: No such file or directory\n" in said("dev", option, "/nowhere").output
+
+
+@pytest.mark.parametrize("words", [("add", "frank@example.test", "--quota", "five"), ("quota", "frank@example.test", "five")])
+def test_a_wrong_size_is_repeated(words: tuple[str, ...]):
+    ended = said("account", *words)
+    assert ended.exit_code == 2 and "'five': a size is a number of octets or text like" in ended.output
+
+
+def test_what_others_wrote_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]):
+    commands.table([{"sender": "a\x1b[2Jb", "to": ["c\x07", "d"]}], ("sender", "to"))
+    assert capsys.readouterr().out.splitlines()[1] == "a\\x1b[2Jb  c\\x07, d"
