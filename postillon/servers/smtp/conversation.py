@@ -119,8 +119,7 @@ class Conversation:
         """Answer a command, or end the connection if it was one mistake (or one idle command) too many."""
         if is_error:
             self.patience.errors += 1
-            if words := self.banned():
-                raise Hangup(Reply(421, words, "4.7.0"))
+            self.turn_away_banned()
         if self.patience.is_over:
             self.log.info("too many errors", peer=self.stream.peer, status=reply.status)
             self.offended(Offence.PERSISTENT)
@@ -135,6 +134,11 @@ class Conversation:
     def banned(self) -> str:
         """Why the client is not welcome any more, in words; empty: it is."""
         return ""
+
+    def turn_away_banned(self) -> None:
+        """Raises Hangup for a client that is not welcome any more."""
+        if words := self.banned():
+            raise Hangup(Reply(421, words, "4.7.0"))
 
     async def flush(self) -> None:
         """Send what waits."""

@@ -107,7 +107,10 @@ class Session(Conversation):
         return replace(settings.offers, xclient=peer in settings.xclient, etrn=peer in settings.etrn)
 
     async def logged_in_as(self, login: str) -> None:
-        """A trusted client has seen a login of whom it speaks for (LOGIN of XCLIENT). Where nobody logs in it counts nothing."""
+        """A trusted client has seen the *login* of whom it speaks for (LOGIN of XCLIENT); empty: it has seen none.
+
+        Where nobody logs in it counts nothing.
+        """
 
     def mechanisms(self) -> tuple[str, ...]:
         """SASL mechanisms to advertise now."""

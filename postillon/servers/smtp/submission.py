@@ -95,6 +95,9 @@ class SubmissionSession(Session):
 
     async def logged_in_as(self, login: str) -> None:
         """Raises Hangup for a name that is no account of ours: whoever vouches for it is not set up as it should be."""
+        if not login:
+            self.client = replace(self.client, account=None, login="", mechanism="")
+            return
         try:
             found = await self.server.directory.find(Address.parse(login))
             account = await self.server.directory.account(found.accounts[0])
@@ -102,8 +105,7 @@ class SubmissionSession(Session):
             raise Hangup(LOGIN_BROKEN) from error
         if account.name != Address.parse(login).key or account.state is not AccountState.ACTIVE:
             raise Hangup(NO_LONGER_WELCOME)
-        self.client = replace(self.client, account=account.id, login=account.name)
-        self.waker = self.server.bus.subscribe(DIRECTORY_TOPIC)
+        self._belong_to(account, "")
 
     @property
     def _may_login_in_clear(self) -> bool:
@@ -195,9 +197,14 @@ class SubmissionSession(Session):
         self._auth_error = event.reply
         return None
 
-    def _logged_in(self, account: Account, mechanism: str) -> None:
+    def _belong_to(self, account: Account, mechanism: str) -> None:
+        """From here on the client is *account*, and hears when that changes."""
         self.client = replace(self.client, account=account.id, login=account.name, mechanism=mechanism)
+        self.waker.close()
         self.waker = self.server.bus.subscribe(DIRECTORY_TOPIC)
+
+    def _logged_in(self, account: Account, mechanism: str) -> None:
+        self._belong_to(account, mechanism)
         self.patience.forgive()
         self.log.info("login", peer=self.client.address, account=account.name, mechanism=mechanism)
         self.say(WELCOME)

@@ -41,11 +41,12 @@ async def xclient(session: Session, event: XClient) -> None:
         esmtp=told.get("PROTO", "ESMTP").upper() != "SMTP",
         local_port=int(told.get("DESTPORT") or client.local_port),
     )
-    if told.get("LOGIN"):
+    if "LOGIN" in told:
         await session.logged_in_as(told["LOGIN"])
     session.log.info(
         "speaks for another", peer=session.stream.peer, client=session.client.address, login=session.client.login or "-"
     )
+    session.turn_away_banned()
     session.engine.accepted(event)
     session.answer(session.greeting)
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from postillon.directory.bans import Bans
 from postillon.message.incoming import Incoming
 from postillon.model.account import Account, AccountState, ScramKeys
 from postillon.model.address import Address
@@ -253,7 +254,9 @@ async def _house(
 
 
 @asynccontextmanager
-async def mx(tls: ServerTls | None = None, settings: SmtpSettings | None = None) -> AsyncIterator[House]:
+async def mx(
+    tls: ServerTls | None = None, settings: SmtpSettings | None = None, bans: Bans | None = None
+) -> AsyncIterator[House]:
     office = Office()
     server = MxServer(
         path=office,
@@ -262,6 +265,7 @@ async def mx(tls: ServerTls | None = None, settings: SmtpSettings | None = None)
         session_id=lambda: "session1",
         tls=tls,
         settings=settings or SmtpSettings(HOSTNAME),
+        bans=bans,
     )
     async with _house(server, office, OneAccount(), None) as house:
         yield house

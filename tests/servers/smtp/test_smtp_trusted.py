@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from postillon.bus.local import LocalBus
+from postillon.directory.bans import Bans
 from postillon.model.account import AccountState
 from postillon.net.networks import LOOPBACK, Networks
 from postillon.servers.smtp.service import SmtpSettings
+from postillon.storage.db.migrate import migrate
+from postillon.storage.db.sqlite import SqliteDatabase
+from tests.kinds import FixedClock
 
 from .house import HOSTNAME, lmtp, mx, submission
 
@@ -85,6 +91,33 @@ async def test_a_login_of_an_account_that_is_closed_ends_it() -> None:
         await peer.ask("EHLO proxy.example")
         await peer.send(b"XCLIENT LOGIN=alice@example.org\r\n")
         assert (await peer.rest()).startswith(b"421 ")
+
+
+async def test_one_who_is_not_logged_in_is_not_whom_was_spoken_for_before() -> None:
+    async with submission(LocalBus(), settings=TRUSTING) as house:
+        peer = await house.visit()
+        await peer.ask("EHLO proxy.example")
+        await peer.ask("XCLIENT ADDR=192.0.2.9 LOGIN=alice@example.org")
+        await peer.ask("EHLO x")
+        await peer.ask("XCLIENT ADDR=192.0.2.10 LOGIN=[UNAVAILABLE]")
+        await peer.ask("EHLO y")
+        assert (await peer.ask("MAIL FROM:<alice@example.org>")).startswith("530")
+
+
+async def test_who_is_banned_does_not_come_in_through_somebody_who_is_trusted(tmp_path: Path) -> None:
+    bus, clock = LocalBus(), FixedClock()
+    database = SqliteDatabase(str(tmp_path / "mail.db"), lambda topics: None).open()
+    await migrate(database, clock.now())
+    bans = Bans(database, database, bus, clock)
+    await bans.add("192.0.2.9", 600, "scans")
+    async with mx(settings=TRUSTING, bans=bans) as house:
+        peer = await house.visit()
+        await peer.ask("EHLO proxy.example")
+        assert (await peer.ask("XCLIENT ADDR=192.0.2.8")).startswith("220 ")
+        await peer.ask("EHLO x")
+        await peer.send(b"XCLIENT ADDR=192.0.2.9\r\n")
+        assert (await peer.rest()).startswith(b"421 4.7.0 Your address is refused until ")
+    await database.close()
 
 
 async def test_lmtp_is_for_trusted_servers() -> None:
