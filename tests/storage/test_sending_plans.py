@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from postillon.model.queue import QueueState
 from postillon.model.sending import NO_LIMITS, Charge
-from postillon.seams import Tx
+from postillon.seams import Database, Row, Tx
+from postillon.storage.store import Chosen, queue_orders, sending, settings, suppression
 from postillon.storage.store import queue as rows
-from postillon.storage.store import queue_orders, sending, settings, suppression
 from postillon.storage.store.suppression import Cause
 
 from ..directory.test_plans import Noting, NotingTx, explain
@@ -41,6 +41,10 @@ async def test_every_statement_goes_by_an_index(office: Office):
         lambda tx: suppression.remove(tx, alice, "a@b.test"),
         lambda tx: rows.reschedule(tx, entry, now, "later", False, "via:hop=gate:0"),
         lambda tx: rows.put_off(tx, "one.test", now, "x", [60], 0, 10, 3),
+        lambda tx: rows.lease(tx, range(rows.LANES), now, now + 300, 1, 10, 10, ()),
+        lambda tx: queue_orders.set_due(tx, Chosen(destination="one.test"), now, earlier=True),
+        lambda tx: queue_orders.retry(tx, "one.test", now),
+        lambda tx: queue_orders.set_state(tx, Chosen(queue_id), QueueState.HELD),
         lambda tx: queue_orders.recall(tx, queue_id, now),
     ]
     noting = Noting(office.database)
@@ -49,3 +53,15 @@ async def test_every_statement_goes_by_an_index(office: Office):
     assert len(noting.statements) > 25
     for sql in noting.statements:
         await explain(office.database, sql)
+        await explain_changes(office.database, sql)
+
+
+async def explain_changes(database: Database, sql: str) -> None:
+    """What changes rows of the queue that a subquery chooses walks over these, not over all that is due or in a state."""
+    if not sql.startswith("UPDATE queue_recipient") or "IN (SELECT" not in sql:
+        return
+
+    def work(tx: Tx) -> list[Row]:
+        return tx.all("EXPLAIN QUERY PLAN " + sql, *[1] * sql.count("?")) if tx.dialect == "sqlite" else []
+
+    assert "queue_recipient_due" not in str(await database.read(work)), sql

@@ -118,11 +118,12 @@ def lease(
     destinations = due_destinations(tx, lanes, now, skip, limit)
     entries: list[QueueEntry] = []
     for lane, destination in destinations:
-        # PostgreSQL: who waits for a row that another leases looks again only at what is said outside of the subquery.
+        # PostgreSQL: who waits for a row that another leases looks again only at what is said outside of the subquery. The
+        # plus signs keep it from being looked for there: it would be all that is due, to whatever destination.
         rows = tx.all(
             "UPDATE queue_recipient SET due = ?, owner = ?, epoch = epoch + 1 WHERE (queue_id, number) IN ("
             "SELECT queue_id, number FROM queue_recipient WHERE lane = ? AND state = 0 AND destination = ? AND due <= ?"
-            " ORDER BY due LIMIT ?) AND state = 0 AND due <= ?"
+            " ORDER BY due LIMIT ?) AND +state = 0 AND +due <= ?"
             " RETURNING queue_id, number, destination, recipient, attempts, epoch, answer, delay_reported",
             until,
             owner,
@@ -248,7 +249,7 @@ def put_off(
         " WHERE (queue_id, number) IN (SELECT r.queue_id, r.number FROM queue_recipient r"
         " JOIN queue_message m ON m.queue_id = r.queue_id"
         f" WHERE r.lane = ? AND r.state = 0 AND r.destination = ? AND r.due <= ? AND m.expires >= ? + {wait} AND {silent}{fewer}"
-        " ORDER BY r.due LIMIT ?) AND state = 0 AND due <= ?",  # see `lease`
+        " ORDER BY r.due LIMIT ?) AND +state = 0 AND +due <= ?",  # see `lease`
         now,
         answer.encode(),
         lane_of(destination),
@@ -271,7 +272,7 @@ def finish(tx: Tx, entry: QueueEntry, now: int) -> bool:
         entry.epoch,
     ):
         return False
-    _count_down(tx, entry.queue_id, now)
+    count_down(tx, entry.queue_id, 1, now)
     return True
 
 
@@ -281,9 +282,9 @@ def is_leased(tx: Tx, entry: QueueEntry) -> bool:
     return row == (entry.owner, entry.epoch)
 
 
-def _count_down(tx: Tx, queue_id: int, now: int) -> None:
-    """One recipient less; with the last one the message goes too."""
-    row = tx.one("UPDATE queue_message SET waiting = waiting - 1 WHERE queue_id = ? RETURNING waiting, blob_id", queue_id)
+def count_down(tx: Tx, queue_id: int, count: int, now: int) -> None:
+    """So many recipients less; with the last one the message goes too."""
+    row = tx.one("UPDATE queue_message SET waiting = waiting - ? WHERE queue_id = ? RETURNING waiting, blob_id", count, queue_id)
     if row is None or row[0] > 0:
         return
     tx.run("DELETE FROM queue_message WHERE queue_id = ?", queue_id)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...model.ids import BlobId, QueueId
 from ...model.queue import QueueEntry, QueueState, QueueTotal, QueueView
-from ...seams import QUEUE_TOPIC, Tx
+from ...seams import QUEUE_TOPIC, Row, Tx
 from .envelopes import decode_recipient, shown
 from .filing import REF_QUEUE
-from .queue import LOCAL, lane_of, leased_entries, unrefer
+from .queue import LOCAL, count_down, lane_of, leased_entries, unrefer
 
 VIA = b"via:"
 """How a destination begins that an administrator chose: `via:HOST:PORT`. No domain has a colon."""
@@ -93,49 +94,40 @@ STEP = 2000
 """Rows that one statement of the administrator's changes; `store` calls again until there are none left."""
 
 
-def set_due(tx: Tx, chosen: Chosen, due: int, *, earlier: bool) -> int:
-    """Bring forward to *due*, or (not *earlier*) put off until then, what waits and is not being attempted; how many rows."""
-    where, values = chosen.where()
+def _change(tx: Tx, column: str, value: int, where: str, values: tuple[object, ...], still: str, *bounds: int) -> int:
+    """Set *column* in a step of the rows that *where* finds and of which *still* holds; how many.
+
+    *still* is said twice, and with plus signs, for the reasons that `queue.lease` gives.
+    """
     changed = tx.run(
-        "UPDATE queue_recipient SET due = ? WHERE (queue_id, number) IN (SELECT queue_id, number FROM queue_recipient"
-        f" WHERE {where} AND state = 0 AND owner = 0 AND due {'>' if earlier else '<'} ? LIMIT ?)",
-        due,
+        f"UPDATE queue_recipient SET {column} = ? WHERE (queue_id, number) IN (SELECT queue_id, number FROM queue_recipient"
+        f" WHERE {where} AND {still.replace('+', '')} LIMIT ?) AND {still}",
+        value,
         *values,
-        due,
+        *bounds,
         STEP,
+        *bounds,
     )
     tx.wake(QUEUE_TOPIC)
     return changed
+
+
+def set_due(tx: Tx, chosen: Chosen, due: int, *, earlier: bool) -> int:
+    """Bring forward to *due*, or (not *earlier*) put off until then, what waits and is not being attempted; how many rows."""
+    still = f"+state = 0 AND +owner = 0 AND +due {'>' if earlier else '<'} ?"
+    return _change(tx, "due", due, *chosen.where(), still, due)
 
 
 def retry(tx: Tx, destination: str, now: int) -> int:
     """Bring forward what waits for *destination* after an attempt; what is held back for its time stays. How many rows."""
-    changed = tx.run(
-        "UPDATE queue_recipient SET due = ? WHERE (queue_id, number) IN (SELECT queue_id, number FROM queue_recipient"
-        " WHERE lane = ? AND state = 0 AND destination = ? AND due > ? AND owner = 0 AND attempts > 0 LIMIT ?)",
-        now,
-        lane_of(destination),
-        destination.encode(),
-        now,
-        STEP,
-    )
-    tx.wake(QUEUE_TOPIC)
-    return changed
+    still = "+state = 0 AND +due > ? AND +owner = 0 AND +attempts > 0"
+    return _change(tx, "due", now, *Chosen(destination=destination).where(), still, now)
 
 
 def set_state(tx: Tx, chosen: Chosen, state: QueueState) -> int:
     """Hold or release. An attempt under way ends as it may."""
-    where, values = chosen.where()
-    changed = tx.run(
-        "UPDATE queue_recipient SET state = ? WHERE (queue_id, number) IN (SELECT queue_id, number FROM queue_recipient"
-        f" WHERE {where} AND state >= ? AND state <= ? LIMIT ?)",
-        int(state),
-        *values,
-        *((0, 0) if state is not QueueState.WAITING else (int(QueueState.HELD), int(QueueState.ACCOUNT_HELD))),
-        STEP,
-    )
-    tx.wake(QUEUE_TOPIC)
-    return changed
+    bounds = (0, 0) if state is not QueueState.WAITING else (int(QueueState.HELD), int(QueueState.ACCOUNT_HELD))
+    return _change(tx, "state", int(state), *chosen.where(), "+state >= ? AND +state <= ?", *bounds)
 
 
 def reroute(tx: Tx, chosen: Chosen, target: str, due: int) -> int:
@@ -155,7 +147,8 @@ def reroute(tx: Tx, chosen: Chosen, target: str, due: int) -> int:
     for queue_id, number, recipient in rows:
         name = target or decode_recipient(bytes(recipient)).address.domain
         changes.append((name.encode(), lane_of(name), due, queue_id, number))
-    tx.many("UPDATE queue_recipient SET destination = ?, lane = ?, due = ? WHERE queue_id = ? AND number = ?", changes)
+    sql = "UPDATE queue_recipient SET destination = ?, lane = ?, due = ? WHERE queue_id = ? AND number = ? AND owner = 0"
+    tx.many(sql, changes)  # who was leased meanwhile goes as before
     tx.wake(QUEUE_TOPIC)
     return len(changes)
 
@@ -181,12 +174,13 @@ def entries_of(tx: Tx, queue_id: int) -> list[QueueEntry]:
 
 def recall(tx: Tx, queue_id: int, now: int) -> tuple[list[str], list[str]]:
     """Take back a message: (recipients who will not get it, recipients to whom it is being sent at this moment)."""
-    rows = tx.all("SELECT number, owner, recipient FROM queue_recipient WHERE queue_id = ? ORDER BY number", queue_id)
-    shown = {number: str(decode_recipient(bytes(recipient)).address) for number, _, recipient in rows}
-    back, busy = [number for number, owner, _ in rows if not owner], [number for number, owner, _ in rows if owner]
-    if not busy:
-        drop(tx, queue_id, now)
-    elif back:
-        tx.many("DELETE FROM queue_recipient WHERE queue_id = ? AND number = ?", [(queue_id, number) for number in back])
-        tx.run("UPDATE queue_message SET waiting = waiting - ? WHERE queue_id = ?", len(back), queue_id)
-    return [shown[number] for number in back], [shown[number] for number in busy]
+    back = tx.all("DELETE FROM queue_recipient WHERE queue_id = ? AND owner = 0 RETURNING number, recipient", queue_id)
+    busy = tx.all("SELECT number, recipient FROM queue_recipient WHERE queue_id = ?", queue_id)
+    if back:
+        count_down(tx, queue_id, len(back), now)
+    return _shown(back), _shown(busy)
+
+
+def _shown(rows: Sequence[Row]) -> list[str]:
+    """The addresses in *rows* of (number, recipient), in order."""
+    return [str(decode_recipient(bytes(recipient)).address) for _, recipient in sorted(rows)]

@@ -215,11 +215,13 @@ def change_step(tx: Tx, account: AccountId, before: QueueState, after: QueueStat
     """One step of turning what *account* has in the queue from one state into another; how many rows."""
     changed = tx.run(
         "UPDATE queue_recipient SET state = ? WHERE (queue_id, number) IN (SELECT r.queue_id, r.number FROM queue_message m"
-        " JOIN queue_recipient r ON r.queue_id = m.queue_id WHERE m.account_id = ? AND m.account_id > 0 AND r.state = ? LIMIT ?)",
+        " JOIN queue_recipient r ON r.queue_id = m.queue_id WHERE m.account_id = ? AND m.account_id > 0 AND +r.state = ? LIMIT ?)"
+        " AND +state = ?",  # as in `queue.lease`
         int(after),
         account,
         int(before),
         limit,
+        int(before),
     )
     tx.wake(QUEUE_TOPIC)
     return changed
