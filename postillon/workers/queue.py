@@ -18,47 +18,14 @@ from ..flow.records import attempt
 from ..flow.retry import waits
 from ..log import Log
 from ..model.errors import Refusal
-from ..model.plan import Plan
 from ..model.queue import Outcome, QueueEntry
-from ..model.record import Record
 from ..relay.pace import Pace
 from ..relay.replies import Cause, cause_of
 from ..seams import QUEUE_TOPIC, Bus, Clock
+from ..storage.store import Store
 from .concurrency import ConcurrencySettings, Destination, Group
 
 log = Log("queue")
-
-
-class Queue(Protocol):
-    """What we ask of the store."""
-
-    async def lease(
-        self, now: int, limit: int, lease_s: int, *, per_destination: int = 20, skip: Collection[str] = ()
-    ) -> list[QueueEntry]: ...
-    async def renew(self, entries: Sequence[QueueEntry], until: int) -> int: ...
-    async def release(self, entry: QueueEntry, due: int) -> bool: ...
-    async def put_off(
-        self,
-        destination: str,
-        answer: str,
-        waits: Sequence[int],
-        delay_report_s: int,
-        limit: int,
-        attempts: int | None = None,
-    ) -> int: ...
-    async def settle(
-        self,
-        entry: QueueEntry,
-        *,
-        answer: str = "",
-        next_try: int | None = None,
-        delay_reported: bool = False,
-        destination: str = "",
-        report: Plan | None = None,
-        record: Record | None = None,
-        suppress: str = "",
-    ) -> bool: ...
-    async def next_due(self) -> int | None: ...
 
 
 class Routing(Protocol):
@@ -97,7 +64,7 @@ class QueueWorker:
     def __init__(
         self,
         *,
-        store: Queue,
+        store: Store,
         outbound: Outbound,
         routing: Routing,
         bus: Bus,
