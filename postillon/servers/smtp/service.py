@@ -137,11 +137,6 @@ class SmtpServer:
         if self._known is not None:
             await self._known.passed(Trial.GREETING, address)
 
-    @property
-    def refusal(self) -> bytes:
-        """What a listener says to clients that its limits do not let in."""
-        return Reply(421, f"{self.settings.hostname} Too many connections", "4.7.0").encode()
-
 
 OK = Reply(250, "Ok", "2.0.0")
 SENDER_OK = Reply(250, "Sender ok", "2.1.0")
