@@ -242,6 +242,8 @@ class Outbound:
                 done.update((id(found), self._unreported(found, now)) for found in (concerned if concerned is lost else ()))
                 continue
             is_late = concerned is late
+            if report is None and not is_late:
+                continue
             done.update((id(found), replace(found, delay_reported=found.delay_reported or is_late)) for found in concerned)
             done[id(concerned[0])] = replace(done[id(concerned[0])], report=report)
         return [done.get(id(found), found) for found in settled]
