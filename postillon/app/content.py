@@ -17,7 +17,8 @@ from ..filters.outside import WhenDown
 from ..filters.rspamd import Rspamd, RspamdSettings
 from ..flow.deliver import FlowSettings
 from ..flow.edits import Editor
-from ..flow.listened import MailPath, listened
+from ..flow.listened import listened
+from ..flow.mail_path import MailPath
 from ..flow.outgoing import Outgoing
 from ..model.envelope import Client
 from ..net.service import ServiceAddress

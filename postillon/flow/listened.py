@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from ..filters.milters import Milters
-from ..message.incoming import Incoming
 from ..model.envelope import Accepted, Client, Envelope, Recipient
 from ..model.errors import Refusal
-from ..model.plan import Receipt
-
-
-class MailPath(Protocol):
-    """As `servers.smtp.session.MailPath`."""
-
-    async def sender(self, client: Client, envelope: Envelope) -> None: ...
-    async def recipient(self, client: Client, envelope: Envelope, recipient: Recipient | None) -> Accepted: ...
-    async def message(self, incoming: Incoming) -> Receipt: ...
-    async def retry(self, client: Client, option: str, node: str) -> int: ...
-    def confirm(self, incoming: Incoming) -> None: ...
-    async def unheard(self, incoming: Incoming) -> None: ...
+from .mail_path import MailPath
 
 
 class Listened:

@@ -45,7 +45,7 @@ RELAYING = "Relaying denied: that domain is not served here"
 
 
 class Receiver:
-    """The MX' mail path: `sender`, then `recipient` for each, then `message` (servers.smtp.session.MailPath)."""
+    """The MX' mail path: `sender`, then `recipient` for each, then `message` (`mail_path`)."""
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ log = Log("submit")
 
 
 class Submitter:
-    """The submission's mail path (servers.smtp.session.MailPath). Every client here has authenticated."""
+    """The submission's mail path (`mail_path`). Every client here has authenticated."""
 
     def __init__(
         self,

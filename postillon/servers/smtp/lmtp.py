@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from ...flow.mail_path import MailPath
 from ...message.incoming import Incoming
 from ...model.address import Address
 from ...model.envelope import Recipient
@@ -22,7 +23,7 @@ from ...protocols.smtp.reply import Reply
 from ...protocols.smtp.server import ServerEngine
 from ...seams import Clock
 from .conversation import Hangup
-from .service import INTERNAL_ERROR, MailPath, Note, SmtpServer, SmtpSettings, Spool, Transaction, reply_to, taken
+from .service import INTERNAL_ERROR, Note, SmtpServer, SmtpSettings, Spool, Transaction, reply_to, taken
 from .session import Session
 
 NOT_TRUSTED = Reply(554, "Only mail servers that are trusted here may deliver by LMTP", "5.7.1")

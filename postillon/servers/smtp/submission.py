@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ...directory.bans import Bans
 from ...directory.login import has_binding, login, mechanisms
+from ...flow.mail_path import MailPath
 from ...model.account import Account, AccountState
 from ...model.address import Address, AddressError
 from ...model.errors import AuthenticationDelayed, AuthenticationFailed, NotFound, Refusal
@@ -20,7 +21,7 @@ from ...protocols.smtp.reply import Reply
 from ...protocols.smtp.server import ServerEngine
 from ...seams import DIRECTORY_TOPIC, Bus, Clock, Directory
 from .conversation import Hangup
-from .service import MailPath, Note, SmtpServer, SmtpSettings, Spool, reply_to
+from .service import Note, SmtpServer, SmtpSettings, Spool, reply_to
 from .session import Session
 
 LOGIN_FIRST = Reply(530, "Authentication required", "5.7.0")  # RFC 4954 §6
