@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from ..config import Config
 from ..net.service import ServiceAddress, open_service
 from ..protocols.clamd import PING
-from ..protocols.milter import MilterEngine, MilterError
+from ..protocols.milter import MilterEngine
+from ..protocols.milter_answers import MilterError
 
 TIME_S = 5.0
 _RSPAMD = b"GET /ping HTTP/1.0\r\n\r\n"

@@ -16,19 +16,8 @@ from ..model.errors import Refusal
 from ..model.verdict import Edits
 from ..net.service import ServiceAddress, open_service
 from ..net.stream import Stream
-from ..protocols.milter import (
-    CHUNK,
-    Answer,
-    Change,
-    MilterEngine,
-    MilterError,
-    Progress,
-    ReplaceBody,
-    ReplyCode,
-    Stage,
-    Steps,
-    Verdict,
-)
+from ..protocols.milter import CHUNK, MilterEngine, Stage, Steps
+from ..protocols.milter_answers import Answer, Change, MilterError, Progress, ReplaceBody, ReplyCode, Verdict
 from .milter_words import (
     address_of,
     connect_macros,
@@ -257,7 +246,7 @@ class MilterLink:
         if not octets or not self._engine.awaited:
             return Verdict.CONTINUE
         answer = await self._next(seconds)
-        if isinstance(answer, Progress) or not isinstance(answer, Verdict | ReplyCode):
+        if not isinstance(answer, Verdict | ReplyCode):
             raise MilterError("no verdict where one belongs")
         return answer
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..model.envelope import Client, Envelope, Recipient
 from ..model.errors import Refusal
 from ..model.verdict import Edits, FieldEdit
-from ..protocols.milter import (
+from ..protocols.milter_answers import (
     AddHeader,
     AddRecipient,
     Answer,

@@ -1,8 +1,9 @@
 """The client side of the milter protocol, version 6: what a mail server tells a mail filter, and what that answers.
 
 There is no RFC; this is the protocol of Sendmail's libmilter 8.14 and later, in the form that Postfix speaks. A packet is four
-octets of length (network order), one of command, and its data. Sans-I/O: each method returns octets to send, empty if the
-milter does not want to hear that step; `awaited` then says whether an answer comes. `receive` takes what came.
+octets of length (network order), one of command, and its data; what is in those that come is `milter_answers`' business.
+Sans-I/O: each method returns octets to send, empty if the milter does not want to hear that step; `awaited` then says whether an
+answer comes. `receive` takes what came.
 """
 
 from __future__ import annotations
@@ -12,16 +13,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntFlag
 
+from .milter_answers import (
+    AddHeader,
+    AddRecipient,
+    Answer,
+    Change,
+    ChangeHeader,
+    ChangeSender,
+    InsertHeader,
+    MilterError,
+    Progress,
+    Quarantine,
+    RemoveRecipient,
+    ReplaceBody,
+    Verdict,
+    change_of,
+    verdict_of,
+    words_of,
+)
+
 VERSION = 6
 OLDEST = 2
 CHUNK = 65535
 """Octets of body in one packet."""
 MAX_PACKET = 1 << 20
 """Octets of one answer: a piece of a new body has 64 KiB at most, a header field is shorter than what we accept ourselves."""
-
-
-class MilterError(Exception):
-    """The milter said what makes no sense. The words are for a log."""
 
 
 class Actions(IntFlag):
@@ -115,91 +131,6 @@ MACROS: dict[Stage, tuple[str, ...]] = {
 
 # The stages of a list of macros in the negotiation.
 _SYMBOL_STAGES = (Stage.CONNECT, Stage.HELO, Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.END, Stage.END_OF_HEADER)
-
-
-class Verdict(Enum):
-    """An answer that ends a step. The value is its octet."""
-
-    CONTINUE = b"c"
-    ACCEPT = b"a"
-    REJECT = b"r"
-    TEMPFAIL = b"t"
-    DISCARD = b"d"
-    SKIP = b"s"
-    SHUTDOWN = b"4"
-    """Say 421 and close."""
-    CONNECTION_FAILED = b"f"
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyCode:
-    """Refuse with these words. *text* has no line end."""
-
-    code: int
-    status: str
-    """Enhanced, or empty."""
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """It is still at work: the time limit begins anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class AddHeader:
-    name: bytes
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class InsertHeader:
-    index: int
-    """Before the field at this place, from 0."""
-    name: bytes
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeHeader:
-    index: int
-    """Which of the fields with that name, from 1."""
-    name: bytes
-    value: bytes
-    """Empty: the field goes."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeSender:
-    address: str
-    parameters: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AddRecipient:
-    address: str
-    parameters: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveRecipient:
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReplaceBody:
-    """A piece of the new body; the pieces follow each other."""
-
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantine:
-    reason: str
-
-
-Change = AddHeader | InsertHeader | ChangeHeader | ChangeSender | AddRecipient | RemoveRecipient | ReplaceBody | Quarantine
-Answer = Verdict | ReplyCode | Progress | Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,20 +268,13 @@ class MilterEngine:
     def _answer(self, command: bytes, data: bytes) -> Answer:
         if not self.awaited:
             raise MilterError("an answer to nothing")
-        change = _change(command, data)
+        change = change_of(command, data)
         if change is not None:
             self._check_allowed(change)
             return change
         if command == b"p":
             return Progress()
-        answer: Verdict | ReplyCode
-        if command == b"y":
-            answer = _reply_code(data)
-        else:
-            try:
-                answer = Verdict(command)
-            except ValueError:
-                raise MilterError(f"unknown answer {command!r}") from None
+        answer = verdict_of(command, data)
         if answer is Verdict.SKIP and self._stage is not Stage.BODY:
             raise MilterError("skips what is no body")
         self.awaited = False
@@ -386,18 +310,6 @@ def _text(words: str) -> bytes:
     return words.encode("utf-8", "surrogateescape").replace(b"\0", b" ") + b"\0"
 
 
-def _words(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _strings(data: bytes, least: int, most: int) -> list[bytes]:
-    """Texts, each with a NUL at its end, which some leave out at the last one."""
-    found = data.removesuffix(b"\0").split(b"\0")
-    if not least <= len(found) <= most:
-        raise MilterError(f"{len(found)} texts where {least} to {most} belong")
-    return found
-
-
 def _symbols(data: bytes) -> Iterator[tuple[Stage, tuple[str, ...]]]:
     """The macros that the milter asks for: four octets for the stage, then names apart by white space."""
     at = 0
@@ -406,46 +318,6 @@ def _symbols(data: bytes) -> Iterator[tuple[Stage, tuple[str, ...]]]:
         end = data.find(b"\0", at + 4)
         if end < 0 or stage >= len(_SYMBOL_STAGES):
             raise MilterError("its list of macros cannot be read")
-        names = _words(data[at + 4 : end]).replace(",", " ").split()
+        names = words_of(data[at + 4 : end]).replace(",", " ").split()
         yield _SYMBOL_STAGES[stage], tuple(name if len(name) == 1 or name[0] == "{" else f"{{{name}}}" for name in names)
         at = end + 1
-
-
-def _change(command: bytes, data: bytes) -> Change | None:
-    if command == b"h":
-        name, value = _strings(data, 2, 2) if data.count(b"\0") > 1 else (*_strings(data, 1, 2), b"")[:2]
-        return AddHeader(name, value)
-    if command in b"im" and len(data) > 4:
-        index = int.from_bytes(data[:4], "big")
-        name, value = (*_strings(data[4:], 1, 2), b"")[:2]
-        return InsertHeader(index, name, value) if command == b"i" else ChangeHeader(index, name, value)
-    if command in b"e2":
-        address, parameters = (*map(_words, _strings(data, 1, 2)), "")[:2]
-        return ChangeSender(address, parameters) if command == b"e" else AddRecipient(address, parameters)
-    if command == b"+":
-        return AddRecipient(_words(_strings(data, 1, 1)[0]))
-    if command == b"-":
-        return RemoveRecipient(_words(_strings(data, 1, 1)[0]))
-    if command == b"b":
-        return ReplaceBody(data)
-    if command == b"q":
-        return Quarantine(_words(_strings(data, 1, 1)[0]))
-    return None
-
-
-def _reply_code(data: bytes) -> ReplyCode:
-    """`550 5.7.1 Words`, perhaps on several lines, each with the code."""
-    lines = _words(_strings(data, 1, 1)[0]).replace("\r\n", "\n").split("\n")
-    code = lines[0][:3]
-    if not (code.isascii() and code.isdigit() and code[0] in "45") or any(line[:3] != code for line in lines if line):
-        raise MilterError(f"a reply that refuses nothing: {lines[0][:40]!r}")
-    texts = []
-    status = ""
-    for line in lines:
-        first, _, rest = line[4:].partition(" ")
-        if first.count(".") == 2 and first.replace(".", "").isdigit() and first[0] == code[0]:
-            status, text = first, rest
-        else:
-            text = line[4:]
-        texts.append(text.strip())
-    return ReplyCode(int(code), status, " ".join(filter(None, texts)).replace("%%", "%"))

@@ -6,23 +6,19 @@ import struct
 
 import pytest
 
-from postillon.protocols.milter import (
-    ALL_ACTIONS,
-    ALL_STEPS,
+from postillon.protocols.milter import ALL_ACTIONS, ALL_STEPS, MilterEngine, Stage, Steps
+from postillon.protocols.milter_answers import (
     AddHeader,
     AddRecipient,
     ChangeHeader,
     ChangeSender,
     InsertHeader,
-    MilterEngine,
     MilterError,
     Progress,
     Quarantine,
     RemoveRecipient,
     ReplaceBody,
     ReplyCode,
-    Stage,
-    Steps,
     Verdict,
 )
 
