@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from .responses import astring, string
-from .sequence import format_ranges, format_set, to_ranges
+from .sequence import format_in_order, format_set
 
 ALREADYEXISTS = b"ALREADYEXISTS"
 AUTHENTICATIONFAILED = b"AUTHENTICATIONFAILED"
@@ -46,18 +46,7 @@ def copy_uid(uidvalidity: int, pairs: Sequence[tuple[int, int]]) -> bytes:
     source = format_set([one for one, _ in ordered])
     if ascending:
         return b"COPYUID %d %b %b" % (uidvalidity, source, format_set([two for _, two in ordered]))
-    return b"COPYUID %d %b %b" % (uidvalidity, source, _in_order([two for _, two in ordered]))
-
-
-def _in_order(numbers: Sequence[int]) -> bytes:
-    """As a set that keeps the order: ascending stretches become ranges."""
-    pieces: list[bytes] = []
-    start = 0
-    for position in range(1, len(numbers) + 1):
-        if position == len(numbers) or numbers[position] <= numbers[position - 1]:
-            pieces.append(format_ranges(to_ranges(numbers[start:position])))
-            start = position
-    return b",".join(pieces)
+    return b"COPYUID %d %b %b" % (uidvalidity, source, format_in_order([two for _, two in ordered]))
 
 
 def bad_url(url: bytes) -> bytes:

@@ -147,8 +147,12 @@ def to_ranges(numbers: Sequence[int]) -> list[Range]:
     holes = last - first + 1 - count
     if holes * 16 < count:
         return _by_leaps(numbers)
+    return _between_gaps(numbers)
+
+
+def _between_gaps(numbers: Sequence[int]) -> list[Range]:
     gaps = [pair for pair in pairwise(numbers) if pair[1] - pair[0] != 1]
-    return list(zip([first, *[start for _, start in gaps]], [*[end for end, _ in gaps], last], strict=True))
+    return list(zip([numbers[0], *[start for _, start in gaps]], [*[end for end, _ in gaps], numbers[-1]], strict=True))
 
 
 def _by_leaps(numbers: Sequence[int]) -> list[Range]:
@@ -180,6 +184,11 @@ def _end_of_run(numbers: Sequence[int], start: int, count: int) -> int:
 def format_set(numbers: Sequence[int]) -> bytes:
     """Ascending distinct *numbers* as `1:3,5`; empty for none (which no response may contain)."""
     return format_ranges(to_ranges(numbers))
+
+
+def format_in_order(numbers: Sequence[int]) -> bytes:
+    """Distinct *numbers*, at least one, as a set that keeps their order: only what ascends by one is a range."""
+    return format_ranges(_between_gaps(numbers))
 
 
 def format_ranges(ranges: Iterable[Range]) -> bytes:

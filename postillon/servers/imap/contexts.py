@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ...protocols.imap import responses, search_keys
 from ...protocols.imap.commands import Search, Sort
 from ...protocols.imap.search_keys import And, SearchKey, Uids
-from ...protocols.imap.sequence import STAR, SavedResult, SequenceSet, format_ranges, format_set, to_ranges
+from ...protocols.imap.sequence import STAR, SavedResult, SequenceSet, format_in_order, format_set, to_ranges
 from .view import View
 
 MAX_CONTEXTS = 20
@@ -102,14 +102,7 @@ def _runs(changes: Sequence[tuple[int, int]], word: bytes) -> Iterator[tuple[int
 
 
 def _run(group: list[tuple[int, int]], step: int) -> tuple[int, bytes]:
-    ordered = group if step > 0 else group[::-1]
-    ranges: list[tuple[int, int]] = []
-    for _, number in ordered:
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1] = (ranges[-1][0], number)
-        else:
-            ranges.append((number, number))
-    return ordered[0][0], format_ranges(ranges)
+    return group[::step][0][0], format_in_order([number for _, number in group[::step]])
 
 
 def refusal(leaves: Iterable[SearchKey], count: int, contexts: dict[bytes, Context], *, is_sorted: bool) -> str:

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postillon.protocols.imap.sequence import STAR, SequenceError, SequenceSet, format_set, merge, select, to_ranges
+from postillon.protocols.imap.sequence import (
+    STAR,
+    SequenceError,
+    SequenceSet,
+    format_in_order,
+    format_set,
+    merge,
+    select,
+    to_ranges,
+)
 
 _numbers = st.integers(1, 60)
 _element = st.one_of(
@@ -129,3 +138,8 @@ def test_formatting_a_hundred_thousand_is_quick():
     assert format_set([number for number in range(1, 110001) if number % 10]).startswith(b"1:9,11:19,21:29,")
     assert format_set(range(1, 200001, 2)).startswith(b"1,3,5,")
     assert time.process_time() - started < 3
+
+
+def test_a_set_can_keep_an_order_other_than_theirs():
+    assert format_in_order([12, 13, 3, 9, 8, 7, 5, 6]) == b"12:13,3,9,8,7,5:6"
+    assert format_in_order([4]) == b"4"

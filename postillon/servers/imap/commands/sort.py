@@ -11,7 +11,7 @@ from ....protocols.imap import responses
 from ....protocols.imap.commands import Sort, SortField, SortKey
 from ....protocols.imap.events import Command
 from ....protocols.imap.search_keys import ModSeqFrom
-from ....protocols.imap.sequence import format_ranges
+from ....protocols.imap.sequence import format_in_order
 from .. import searching
 from ..contexts import Context
 from ..message_limit import check_search
@@ -63,12 +63,12 @@ async def sort(session: Session, command: Command, request: Sort) -> bytes | Non
         first, last = _numbers(selected, array("I", (ordered[0], ordered[-1])), request.uid)
         results += [(b"MIN", first)] * wanted.min + [(b"MAX", last)] * wanted.max
         if wanted.all:
-            results.append((b"ALL", in_order(_numbers(selected, ordered, request.uid))))
+            results.append((b"ALL", format_in_order(_numbers(selected, ordered, request.uid))))
     if wanted.count:
         results.append((b"COUNT", len(ordered)))
     if wanted.partial is not None:
         part = _numbers(selected, part_of(ordered, wanted.partial), request.uid)
-        found = in_order(part) if part else b"NIL"
+        found = format_in_order(part) if part else b"NIL"
         results.append((b"PARTIAL", b"(%d:%d %b)" % (wanted.partial.first, wanted.partial.last, found)))
     if wanted.relevancy and ordered:
         results.append(relevancy(len(ordered)))
@@ -83,17 +83,6 @@ async def sort(session: Session, command: Command, request: Sort) -> bytes | Non
 
         keep(session, selected, Context(command.tag, request, ordered, arrange))
     return None
-
-
-def in_order(numbers: Sequence[int]) -> bytes:
-    """A set that keeps the order of *numbers*: only what ascends by one is a range."""
-    ranges: list[tuple[int, int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1] = (ranges[-1][0], number)
-        else:
-            ranges.append((number, number))
-    return format_ranges(ranges)
 
 
 def _numbers(selected: Selected, slots: Sequence[int], uid: bool) -> list[int]:
