@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ...model.mail import OTHER_USERS, Mailbox
 from ...protocols.imap.commands import StatusAttribute
-from ...protocols.imap.extension_commands import EventGroup, MailboxFilter, NotifyEvent, Scope
+from ...protocols.imap.extension_commands import EventGroup, NotifyEvent, Scope
+from .named import Named, Path
 
-Path = tuple[str, ...]
 Events = frozenset[NotifyEvent]
 
 SELECTED = (Scope.SELECTED, Scope.SELECTED_DELAYED)
@@ -28,11 +29,16 @@ class Picture:
     """By mailbox id, 0 for the account; empty unless somebody wants to hear of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Interest:
     """What NOTIFY SET asked for; NOTIFY NONE has no groups."""
 
     groups: tuple[EventGroup, ...] = ()
+
+    @cached_property
+    def _named(self) -> tuple[Named, ...]:
+        """One for each group."""
+        return tuple(Named(group.mailboxes) for group in self.groups)
 
     @property
     def selected(self) -> EventGroup | None:
@@ -55,25 +61,17 @@ class Interest:
     def events(self, path: Path, subscribed: frozenset[Path]) -> Events:
         """What is wanted of the mailbox at *path*, which is not selected. Several groups may mean it."""
         found: set[NotifyEvent] = set()
-        for group in self.groups:
-            if _means(group.mailboxes, path, subscribed):
+        for group, named in zip(self.groups, self._named, strict=True):
+            if path in named or _means(group.mailboxes.scope, path, subscribed):
                 found |= group.events
         return frozenset(found)
 
 
-def _means(mailboxes: MailboxFilter, path: Path, subscribed: frozenset[Path]) -> bool:
-    scope = mailboxes.scope
-    if scope in SELECTED:
-        return False
+def _means(scope: Scope, path: Path, subscribed: frozenset[Path]) -> bool:
+    """For the scopes that name no mailboxes."""
     if scope in (Scope.PERSONAL, Scope.INBOXES):  # RFC 5465 §6.3: a rule may deliver anywhere
         return path[0] != OTHER_USERS
-    if scope is Scope.SUBSCRIBED:
-        return path in subscribed
-    named = [tuple(name.split("/")) for name in mailboxes.mailboxes]
-    if scope is Scope.MAILBOXES:
-        return path in named
-    depth = 1 if scope is Scope.SUBTREE_ONE else len(path)
-    return any(path[: len(name)] == name and len(path) <= len(name) + depth for name in named)
+    return scope is Scope.SUBSCRIBED and path in subscribed
 
 
 def status_wanted(events: Events, *, condstore: bool) -> tuple[StatusAttribute, ...]:

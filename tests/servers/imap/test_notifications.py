@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from postillon.model.ids import AccountId, MailboxId, ModSeq, Uid
@@ -52,6 +54,21 @@ def test_which_mailboxes_are_meant(scope: Scope, names: tuple[str, ...], meant: 
     subscribed = frozenset({("ab",)})
     everything = ["INBOX", "a", "a/b", "a/b/c", "ab"]
     assert [name for name in everything if interest.events(tuple(name.split("/")), subscribed)] == meant
+
+
+def test_inbox_is_meant_in_any_case_also_as_a_parent():
+    interest = Interest((EventGroup(MailboxFilter(Scope.MAILBOXES, ("inbox/lists",)), MESSAGES),))
+    assert interest.events(("INBOX", "lists"), frozenset()) == MESSAGES
+    assert not interest.events(("INBOX", "Lists"), frozenset())
+
+
+@pytest.mark.parametrize("scope", [Scope.MAILBOXES, Scope.SUBTREE, Scope.SUBTREE_ONE])
+def test_ten_thousand_names_are_looked_at_once(scope: Scope):
+    interest = Interest((EventGroup(MailboxFilter(scope, tuple(f"a/{n}" for n in range(10_000))), MESSAGES),))
+    before = time.process_time()
+    found = [interest.events(("a", str(n)), frozenset()) for n in range(9_000, 11_000)]
+    assert time.process_time() - before < 1  # once for each mailbox would be some ten seconds
+    assert found == [MESSAGES] * 1000 + [frozenset()] * 1000
 
 
 def test_only_what_was_asked_for_counts_as_news():

@@ -74,7 +74,7 @@ class Name:
 def all_names(boxes: Iterable[Mailbox], subscribed: set[Path]) -> list[Name]:
     """Every name there is, INBOX first."""
     by_path: dict[Path, Mailbox | None] = {box.path: box for box in boxes}
-    parents = {path[:level] for path in by_path for level in range(1, len(path))}
+    parents = _above(by_path)
     levels = parents - by_path.keys()
     for path in subscribed | levels:
         by_path.setdefault(path, None)
@@ -93,7 +93,7 @@ async def list_(session: Session, command: Command, request: List) -> bytes | No
     subscribed = await session.store.subscriptions(session.principal, session.owner.id)
     names = all_names(boxes, subscribed)
     chosen = {name.path for name in names if _selected(name, request)}
-    above = {path[:level] for path in chosen for level in range(1, len(path))} if request.recursive_match else set()
+    above = _above(chosen) if request.recursive_match else set()
     step = max(1, STEP // len(wanted))
     for at, name in enumerate(names):
         if at % step == step - 1:
@@ -161,19 +161,22 @@ async def lsub(session: Session, command: Command, request: Lsub) -> bytes | Non
     """RFC 3501 §6.3.9. Parents of what is subscribed show as \\Noselect where `%` stops above it."""
     matches = pattern(request.reference, request.pattern)
     subscribed = await session.store.subscriptions(session.principal, session.owner.id)
-    names = dict.fromkeys(subscribed, b"")
-    if "%" in request.pattern:
-        for path in subscribed:
-            for level in range(1, len(path)):
-                names.setdefault(path[:level], b"\\Noselect")
-    for path in sorted(names, key=lambda path: (path[0] != "INBOX", path)):
-        if matches(path) and not (names[path] and any(_below(path, other) and matches(other) for other in subscribed)):
-            session.dialogue.write(b'* LSUB (%b) "/" %b\r\n' % (names[path], session.mailbox_name(path)))
+    shown: list[Path] = []
+    for at, path in enumerate(subscribed):
+        if at % STEP == STEP - 1:
+            await session.dialogue.breathe()
+        if matches(path):
+            shown.append(path)
+    levels = _above(subscribed) - _above(shown) - subscribed if "%" in request.pattern else set()
+    for path in sorted([*shown, *filter(matches, levels)], key=lambda path: (path[0] != "INBOX", path)):
+        attribute = b"\\Noselect" if path in levels else b""
+        session.dialogue.write(b'* LSUB (%b) "/" %b\r\n' % (attribute, session.mailbox_name(path)))
     return None
 
 
-def _below(path: Path, other: Path) -> bool:
-    return len(other) > len(path) and other[: len(path)] == path
+def _above(paths: Iterable[Path]) -> set[Path]:
+    """The levels above *paths*."""
+    return {path[:level] for path in paths for level in range(1, len(path))}
 
 
 async def namespace(session: Session, command: Command, request: Namespace) -> bytes | None:

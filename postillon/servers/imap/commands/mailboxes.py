@@ -72,11 +72,6 @@ async def delete(session: Session, command: Command, request: Delete) -> bytes |
     return None
 
 
-def same_path(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """RFC 9051 §5.1: INBOX in any case."""
-    return one == other or (one[0].upper() == other[0].upper() == "INBOX" and one[1:] == other[1:])
-
-
 async def rename(session: Session, command: Command, request: Rename) -> bytes | None:
     store, who = session.store, session.principal
     mailbox = await store.find_mailbox(who, session.owner.id, path_of(request.mailbox), Rights.DELETE)

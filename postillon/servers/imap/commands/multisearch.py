@@ -21,8 +21,8 @@ from ....protocols.imap.search_keys import ModSeqFrom, Numbers, Uids
 from ....protocols.imap.sequence import SavedResult
 from .. import searching
 from ..answers import BadCommand
+from ..named import Named, Path
 from ..selected import Selected
-from .mailboxes import same_path
 from .search import check_options, find, results_of, saved_of
 
 if TYPE_CHECKING:
@@ -78,24 +78,21 @@ async def _mailboxes(session: Session, sources: Sequence[MailboxFilter]) -> list
     boxes = [box for box in boxes if box.selectable and box.rights & Rights.READ]
     subscribed = await store.subscriptions(session.principal, owner)
     here = selected.loaded.mailbox if selected is not None else 0
-    return [box for box in boxes if any(_means(source, box, owner, subscribed, here) for source in sources)]
+    wanted = [(source.scope, Named(source)) for source in sources]
+    return [
+        box for box in boxes if any(box.path in named or _means(scope, box, owner, subscribed, here) for scope, named in wanted)
+    ]
 
 
-def _means(source: MailboxFilter, box: Mailbox, owner: int, subscribed: set[tuple[str, ...]], selected: int) -> bool:
-    scope, path = source.scope, box.path
+def _means(scope: Scope, box: Mailbox, owner: int, subscribed: set[Path], selected: int) -> bool:
+    """For the scopes that name no mailboxes."""
     if scope is Scope.SELECTED:
         return box.id == selected
     if scope is Scope.PERSONAL:
         return box.account == owner
     if scope is Scope.INBOXES:
         return box.account == owner and box.role not in _NOT_DELIVERED_TO  # a rule of the user's may deliver anywhere else
-    if scope is Scope.SUBSCRIBED:
-        return path in subscribed
-    named = [tuple(name.split("/")) for name in source.mailboxes if name]
-    if scope is Scope.MAILBOXES:
-        return any(same_path(path, name) for name in named)
-    depth = 1 if scope is Scope.SUBTREE_ONE else len(path)
-    return any(same_path(path[: len(name)], name) and len(path) <= len(name) + depth for name in named)
+    return scope is Scope.SUBSCRIBED and box.path in subscribed
 
 
 async def _search(session: Session, command: Command, request: SearchMailboxes, mailbox: Mailbox) -> None:

@@ -13,7 +13,8 @@ from ....protocols.imap.extension_responses import metadata_changed
 from ....protocols.imap.responses import list_line
 from ....storage.store.metadata import WHOLE_ACCOUNT
 from ..answers import No
-from ..notifications import METADATA, SUPPORTED, Interest, Path, Picture, annotated, listed, moved, renamed, status_wanted
+from ..named import Path
+from ..notifications import METADATA, SUPPORTED, Interest, Picture, annotated, listed, moved, renamed, status_wanted
 from .listing import all_names, attributes_of, status_line
 
 if TYPE_CHECKING:
