@@ -6,6 +6,9 @@ from ...protocols.imap.extension_commands import MailboxFilter, Scope
 
 Path = tuple[str, ...]
 
+MAX_FILTERS = 100
+"""In one command: each mailbox is held against all of them."""
+
 
 class Named:
     """What a filter of the scope MAILBOXES, SUBTREE or SUBTREE_ONE means; with any other scope, nothing.

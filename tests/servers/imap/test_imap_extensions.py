@@ -318,3 +318,16 @@ async def test_a_large_binary_message_is_stored_as_text_and_read_binary(house: H
     (answer,) = await client.ok("FETCH 1 BINARY.PEEK[1]")
     assert answer.endswith(b"}\r\n" + body + b")")
     assert list((house.tmp / "spool").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "NOTIFY SET " + " ".join(f"(mailboxes a{n} (MailboxName))" for n in range(101)),
+        "ESEARCH IN (" + " ".join(f"mailboxes a{n}" for n in range(101)) + ") ALL",
+    ],
+)
+async def test_filters_of_one_command_are_limited(house: House, command: str):
+    client = await house.client()
+    assert (await client.no(command)).startswith(b"NO [LIMIT]")
+    await client.ok(command.replace(" (mailboxes a0 (MailboxName))", "").replace("mailboxes a0 ", ""))

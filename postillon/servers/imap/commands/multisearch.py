@@ -20,8 +20,8 @@ from ....protocols.imap.response_codes import no_update
 from ....protocols.imap.search_keys import ModSeqFrom, Numbers, Uids
 from ....protocols.imap.sequence import SavedResult
 from .. import searching
-from ..answers import BadCommand
-from ..named import Named, Path
+from ..answers import BadCommand, No
+from ..named import MAX_FILTERS, Named, Path
 from ..selected import Selected
 from .search import check_options, find, results_of, saved_of
 
@@ -34,6 +34,8 @@ _NOT_DELIVERED_TO = ("drafts", "sent", "trash", "all", "flagged")
 
 async def esearch(session: Session, command: Command, request: SearchMailboxes) -> bytes | None:
     check_options(request)
+    if len(request.sources) > MAX_FILTERS:
+        raise No("Too many mailbox filters", b"LIMIT")
     _check_numbers(session, request)
     if any(isinstance(leaf, ModSeqFrom) for leaf in searching.leaves(request.key)):
         session.enabled.add("CONDSTORE")  # RFC 7162 §3.1

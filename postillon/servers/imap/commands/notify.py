@@ -13,7 +13,7 @@ from ....protocols.imap.extension_responses import metadata_changed
 from ....protocols.imap.responses import list_line
 from ....storage.store.metadata import WHOLE_ACCOUNT
 from ..answers import No
-from ..named import Path
+from ..named import MAX_FILTERS, Path
 from ..notifications import METADATA, SUPPORTED, Interest, Picture, annotated, listed, moved, renamed, status_wanted
 from .listing import all_names, attributes_of, status_line
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 async def notify(session: Session, command: Command, request: Notify) -> bytes | None:
+    if len(request.groups) > MAX_FILTERS:
+        raise No("Too many event groups", b"LIMIT")
     if any(group.events - SUPPORTED for group in request.groups):
         names = " ".join(sorted(event.value for event in SUPPORTED))
         raise No("Not all of these events are supported", b"BADEVENT (%b)" % names.encode())
