@@ -144,10 +144,7 @@ class Receiver:
     async def message(self, incoming: Incoming) -> Receipt:
         """After DATA: judge, plan, commit. Durable when it returns. Raises Refusal."""
         started = time.monotonic()
-        header = accept.header_octets(incoming.body)
-        accept.check_hops(header)
-        wishes.check_solicitation(header, self._settings.no_soliciting)
-        judged = await self._judge.judge(incoming, header) if self._judge else UNJUDGED
+        header, judged = await self._judged(incoming)
         if self._counter is not None:
             self._counter.note(incoming, judged, header)
         key = accept.accept_key(incoming.client.address, incoming.envelope, incoming.body)
@@ -163,10 +160,7 @@ class Receiver:
         `confirm` and `unheard` want the message for those alone who took it.
         """
         started = time.monotonic()
-        header = accept.header_octets(incoming.body)
-        accept.check_hops(header)
-        wishes.check_solicitation(header, self._settings.no_soliciting)
-        judged = await self._judge.judge(incoming, header) if self._judge else UNJUDGED
+        header, judged = await self._judged(incoming)
         refusals = [_refusal(one, judged) for one in incoming.accepted]
         takers = [one for one, refusal in zip(incoming.accepted, refusals, strict=True) if refusal is None]
         if takers:
@@ -180,6 +174,13 @@ class Receiver:
                 return [refusal or receipt for refusal in refusals]
         receipt = await self._take(incoming, header, judged, key, started)  # which refuses it if nobody takes it
         return [refusal or receipt for refusal in refusals]
+
+    async def _judged(self, incoming: Incoming) -> tuple[bytes, Judgement]:
+        """The header section and what is thought of the message. Raises Refusal where no judgement is needed for that."""
+        header = accept.header_octets(incoming.body)
+        accept.check_hops(header)
+        wishes.check_solicitation(header, self._settings.no_soliciting)
+        return header, await self._judge.judge(incoming, header) if self._judge else UNJUDGED
 
     async def _changed(self, incoming: Incoming, header: bytes, judged: Judgement) -> tuple[Incoming, Judgement]:
         """Both as filters want them; perhaps without a recipient. Raises Refusal, before a new body is written."""
