@@ -66,10 +66,8 @@ KINDS: Mapping[str, Make] = {
 
 
 def make_filters(parts: Parts) -> list[Filter[Examined]]:
-    """The checks that the configuration wants, in its order."""
-    wanted = parts.config.filters
-    names = [name for name in wanted.order or tuple(KINDS) if name not in wanted.off]
-    made = [KINDS[name](parts) for name in names]
+    """The checks that the configuration wants."""
+    made = [make(parts) for name, make in KINDS.items() if name not in parts.config.filters.off]
     return [one for one in made if one is not None]
 
 

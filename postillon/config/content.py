@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model.address import AddressError, parse_domain
 from ..net.service import ServiceAddress
+from .kinds import Found, is_domain
 from .settings import Config
 
 _AT = ("mx", "submission")
 
 
-def senseless_content(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+def senseless_content(config: Config) -> Iterator[Found]:
     """Each mistake with where it is."""
     yield from _senseless_at(("content",), config.content.at)
     if not 1 <= config.content.quarantine_days <= 3650:
         yield ("content", "quarantine_days"), "`content.quarantine_days`: must be between 1 and 3650"
     for domain in config.content.domains:
-        if not _is_domain(domain):
+        if not is_domain(domain):
             yield ("content", "domains", domain), f"`{domain}` is not a domain"
     for service, wanted in (("clamav", config.clamav), ("rspamd", config.rspamd)):
         if wanted.address:
@@ -33,20 +33,13 @@ def senseless_content(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
             yield (*where, "time"), f"`milters.{name}.time`: {milter.time} is not between 1 and 300 seconds"
 
 
-def _senseless_at(where: tuple[str, ...], services: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _senseless_at(where: tuple[str, ...], services: tuple[str, ...]) -> Iterator[Found]:
     for service in services:
         if service not in _AT:
             yield (*where, "at"), f"`{'.'.join(where)}.at`: {service!r} is none of {', '.join(_AT)}"
 
 
-def _is_domain(name: str) -> bool:
-    try:
-        return parse_domain(name) == name
-    except AddressError:
-        return False
-
-
-def _senseless_address(where: tuple[str, ...], address: str) -> Iterator[tuple[tuple[str, ...], str]]:
+def _senseless_address(where: tuple[str, ...], address: str) -> Iterator[Found]:
     try:
         ServiceAddress.parse(address)
     except ValueError as error:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
+from .kinds import Found, is_ip
 from .sending import Sending
-
-Found = tuple[tuple[str, ...], str]
 
 
 def senseless_egress(sending: Sending) -> Iterator[Found]:
@@ -25,7 +23,7 @@ def senseless_egress(sending: Sending) -> Iterator[Found]:
     for name, origins in sending.pools.items():
         for number, origin in enumerate(origins):
             here = ("sending", "pools", name, str(number))
-            if not _is_address(origin.address):
+            if not is_ip(origin.address):
                 yield (*here, "address"), f"`{'.'.join(here)}.address`: {origin.address!r} is no IP address"
             if origin.per_minute is not None and origin.per_minute < 1:
                 yield (*here, "per_minute"), f"`{'.'.join(here)}.per_minute`: at least 1 message a minute"
@@ -34,13 +32,5 @@ def senseless_egress(sending: Sending) -> Iterator[Found]:
         if not any(origin.share > 0 for origin in origins):
             yield ("sending", "pools", name), f"`sending.pools.{name}`: no address has a share"
     for name, proxy_ in sending.proxies.items():
-        if not _is_address(proxy_.host):
+        if not is_ip(proxy_.host):
             yield ("sending", "proxies", name, "host"), f"`sending.proxies.{name}.host`: {proxy_.host!r} is no IP address"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

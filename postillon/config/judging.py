@@ -21,10 +21,8 @@ class Authentication:
 class Filters:
     """What is thought of incoming mail by its content, and what follows."""
 
-    order: tuple[str, ...] = ()
-    """The checks by name, in the order in which their findings are told; empty: all that need no setting of their own."""
     off: tuple[str, ...] = ()
-    """Checks that are left out."""
+    """Checks that are left out, by name."""
     tag: float = 3.0
     """From this score on the reasons are told in the header."""
     junk: float = 6.0

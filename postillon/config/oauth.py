@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from .kinds import Found
+
 if TYPE_CHECKING:
     from .settings import Config
 
@@ -32,7 +34,7 @@ class OAuth:
     """PEM file of the authorities that vouch for the provider; empty: the system's."""
 
 
-def senseless_logins(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+def senseless_logins(config: Config) -> Iterator[Found]:
     oauth = config.oauth
     for name in ("issuer", "introspection"):
         url = getattr(oauth, name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import ipaddress
 import math
 import re
 import tomllib
@@ -21,6 +20,7 @@ from ..model.address import Address, AddressError, parse_domain
 from ..servers.imap.capability import known_words
 from .addresses import server_address
 from .content import senseless_content
+from .kinds import Found, is_domain, is_ip, is_network
 from .lines import key_lines, line_of
 from .oauth import senseless_logins
 from .rules import senseless_hops, senseless_relay_domains, senseless_rules
@@ -82,9 +82,6 @@ def parse(text: str, path: str = "config") -> Config:
     return config
 
 
-Found = tuple[tuple[str, ...], str]
-
-
 def _unknown(tree: dict[str, Any], kind: Any, where: tuple[str, ...]) -> list[Found]:
     """Keys that no dataclass knows, at any depth."""
     found: list[Found] = []
@@ -116,9 +113,6 @@ def _inside(kind: Any, where: tuple[str, ...], value: Any) -> list[tuple[Any, tu
     if origin is dict and isinstance(value, dict):
         inner = typing.get_args(kind)[1]
         return [entry for key, item in value.items() for entry in _inside(inner, (*where, key), item)]
-    if origin is tuple and isinstance(value, list):
-        inner = typing.get_args(kind)[0]
-        return [entry for number, item in enumerate(value) for entry in _inside(inner, (*where, str(number)), item)]
     return []
 
 
@@ -191,7 +185,7 @@ def _senseless_sending(config: Config) -> Iterator[Found]:
     yield from senseless_rules(config.rules, config.sending)
     yield from senseless_relay_domains(config.relay_domains)
     for name in config.relay_domains:
-        if not _is_domain(name):
+        if not is_domain(name):
             yield ("relay_domains", name), f"`{name}` is not a domain"
 
 
@@ -230,7 +224,7 @@ def _senseless_network(config: Config) -> Iterator[Found]:
             yield ("listen", service), f"`listen.{service}`: {port} is not a port"
     yield from _senseless_trust(config)
     for address in config.listen.addresses:
-        if address not in ("*", "localhost") and not _is_ip(address):
+        if address not in ("*", "localhost") and not is_ip(address):
             yield ("listen", "addresses"), f"`listen.addresses`: {address!r} is not an IP address or `*`"
     for server in config.dns.servers:
         try:
@@ -239,10 +233,10 @@ def _senseless_network(config: Config) -> Iterator[Found]:
             yield ("dns", "servers"), f"`dns.servers`: {server!r} is not an IP address, with or without a port"
     for table in ("routes", "destinations"):
         for name in getattr(config.sending, table):
-            if not _is_domain(name):
+            if not is_domain(name):
                 yield ("sending", table, name), f"`{name}` is not a domain"
     for name in config.protection.trusted:
-        if not _is_network(name):
+        if not is_network(name):
             yield ("protection", "trusted"), f"`protection.trusted`: {name!r} is no IP address and no network like 192.0.2.0/24"
     yield from _senseless_blocklists(config)
     if config.reports.sender:
@@ -251,7 +245,7 @@ def _senseless_network(config: Config) -> Iterator[Found]:
         except AddressError as error:
             yield ("reports", "sender"), f"`reports.sender`: {error}"
     for name in config.authentication.trusted_sealers:
-        if not _is_domain(name):
+        if not is_domain(name):
             yield ("authentication", "trusted_sealers"), f"`authentication.trusted_sealers`: {name!r} is not a domain"
 
 
@@ -263,7 +257,7 @@ def _senseless_trust(config: Config) -> Iterator[Found]:
         if len(where) == 2 and where[1] not in SERVICES:
             yield ("trusted", *where), f"`{setting}`: there is no service {where[1]!r}; there are {', '.join(SERVICES)}"
         for name in names:
-            if not _is_network(name):
+            if not is_network(name):
                 yield ("trusted", *where), f"`{setting}`: {name!r} is not a network like 192.0.2.0/24, nor an address"
     if config.listen.proxy and not trusted.proxies.get("proxy"):
         yield ("listen", "proxy"), "`listen.proxy`: nobody could connect; name the proxies in `trusted.proxies.proxy`"
@@ -272,7 +266,7 @@ def _senseless_trust(config: Config) -> Iterator[Found]:
 def _senseless_blocklists(config: Config) -> Iterator[Found]:
     for at, blocklist in enumerate(config.blocklists):
         where = ("blocklists", str(at))
-        if not _is_domain(blocklist.zone):
+        if not is_domain(blocklist.zone):
             yield (*where, "zone"), f"`blocklists.zone`: {blocklist.zone!r} is not a domain"
         for pattern in blocklist.codes:
             if not _CODE.fullmatch(pattern):
@@ -282,14 +276,6 @@ def _senseless_blocklists(config: Config) -> Iterator[Found]:
         for check in blocklist.checks:
             if check not in _CHECKS:
                 yield (*where, "checks"), f"`blocklists.checks`: {check!r} is none of {', '.join(_CHECKS)}"
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _senseless_times(config: Config) -> Iterator[Found]:
@@ -307,12 +293,11 @@ def _senseless_filters(config: Config) -> Iterator[Found]:
     filters = config.filters
     if not filters.tag <= filters.junk <= filters.refuse:
         yield ("filters",), "`filters`: `tag`, `junk` and `refuse` must not become smaller in this order"
-    for key in ("order", "off"):
-        for name in getattr(filters, key):
-            if name not in CHECKS:
-                near = difflib.get_close_matches(name, CHECKS, 1)
-                hint = f"; did you mean `{near[0]}`?" if near else f"; known are {', '.join(CHECKS)}"
-                yield ("filters", key), f"`filters.{key}`: there is no check {name!r}{hint}"
+    for name in filters.off:
+        if name not in CHECKS:
+            near = difflib.get_close_matches(name, CHECKS, 1)
+            hint = f"; did you mean `{near[0]}`?" if near else f"; known are {', '.join(CHECKS)}"
+            yield ("filters", "off"), f"`filters.off`: there is no check {name!r}{hint}"
     if filters.own and not Path(filters.own).is_absolute():
         yield ("filters", "own"), "`filters.own`: the path must be absolute"
     for code, score in filters.scores.items():
@@ -321,18 +306,3 @@ def _senseless_filters(config: Config) -> Iterator[Found]:
     for name in ("time", "total_time"):
         if not 1 <= getattr(filters, name) <= 300:
             yield ("filters", name), f"`filters.{name}`: {getattr(filters, name)} is not between 1 and 300 seconds"
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_domain(name: str) -> bool:
-    try:
-        return parse_domain(name) == name
-    except AddressError:
-        return False

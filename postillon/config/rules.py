@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from ..model.address import Address, AddressError
 from .egress import senseless_egress
+from .kinds import Found
 from .sending import RelayDomain, Rule, Sending
 
-Found = tuple[tuple[str, ...], str]
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
 _OURS = {"received", "return-path", "dkim-signature", "authentication-results", "bcc"}
 _ACTIONS = ("bcc", "hold", "sender_becomes", "recipient_becomes", "header_remove", "header_add", "via", "verp", "priority")

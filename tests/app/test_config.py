@@ -188,7 +188,7 @@ def test_checks_of_mail_are_named_as_they_are_known():
     assert tuple(KINDS) == CHECKS
     for wrong, words in (
         ('off = ["clasifier"]', "did you mean `classifier`?"),
-        ('order = ["x"]', "there is no check 'x'; known are"),
+        ('off = ["x"]', "there is no check 'x'; known are"),
         ("junk = 1\ntag = 2", "must not become smaller"),
         ("time = 0", "not between 1 and 300"),
         ('own = "filter.py"', "must be absolute"),

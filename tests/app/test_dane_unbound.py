@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import smtplib
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from ..relay.sink import Sink
 from .running import dev
 from .test_tls_dev import ALICE, POLICY, keys, until
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(shutil.which("unbound") is None, reason="unbound is not installed")]
+pytestmark = pytest.mark.real
 
 HOST = "@ MX 10 mx\nmx A 127.0.0.1\n"
 

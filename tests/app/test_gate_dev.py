@@ -22,7 +22,7 @@ greylist_wait = 1
 greet_delay = 1
 
 [filters]
-order = ["blocklists"]
+off = ["attachments", "lists", "reputation", "classifier", "fraud", "oddities", "repeats"]
 
 [[blocklists]]
 zone = "bl.test"

@@ -64,10 +64,11 @@ def user_exists(name: str) -> bool:
     return True
 
 
-def missing(*programs: str) -> str:
-    """The first of *programs* that is not installed, or an empty text."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return next((program for program in programs if shutil.which(program, path=path) is None), "")
+def installed(program: str) -> str:
+    """Its path; also where only root's PATH leads."""
+    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    assert path is not None, f"{program} is missing: run tools/setup-tests"
+    return path
 
 
 def open_to_servers(directory: Path) -> None:

@@ -6,9 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from .processes import free_port, missing, wait_for_port, wait_until
+from .processes import free_port, installed, wait_for_port, wait_until
 
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 """The test file that every virus scanner takes for a virus; in two pieces, so that none takes this one for it."""
@@ -38,8 +36,6 @@ class ClamAv(_Daemon):
     """It knows one virus, EICAR, and one guess, `Heuristics.Test` (the words HEURISTIC TEST)."""
 
     def __init__(self, directory: Path, stream_max: str = "1M") -> None:
-        if missing("clamd"):
-            pytest.skip("clamd is not installed")
         database = directory / "db"
         database.mkdir()
         (database / "test.ndb").write_text(
@@ -52,7 +48,7 @@ class ClamAv(_Daemon):
             f"LocalSocket {self.socket}\nTCPSocket {self.port}\nTCPAddr 127.0.0.1\nDatabaseDirectory {database}\n"
             f"Foreground yes\nLogFile {directory}/scan.log\nStreamMaxLength {stream_max}\nMaxThreads 2\n"
         )
-        super().__init__("clamd", "-c", str(config), output=directory / "clamd.log")
+        super().__init__(installed("clamd"), "-c", str(config), output=directory / "clamd.log")
 
     def __enter__(self) -> ClamAv:
         self.start()
@@ -84,8 +80,6 @@ class Rspamd(_Daemon):
     """It has rules of the test's own: `bad` in the subject is 7, `later` is put off, GTUBE is rejected."""
 
     def __init__(self, directory: Path) -> None:
-        if missing("rspamd"):
-            pytest.skip("rspamd is not installed")
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         (directory / "test.lua").write_text(_LUA)
@@ -99,7 +93,7 @@ class Rspamd(_Daemon):
             "actions { reject = 15; add_header = 6; }\n"
             f'worker "normal" {{ bind_socket = "127.0.0.1:{self.port}"; count = 1; }}\nlua = "{directory}/test.lua";\n'
         )
-        words = ["rspamd", "-c", str(config), "-f"] + (["-i", "-u", "root", "-g", "root"] if os.geteuid() == 0 else [])
+        words = [installed("rspamd"), "-c", str(config), "-f"] + (["-i", "-u", "root", "-g", "root"] if os.geteuid() == 0 else [])
         super().__init__(*words, output=directory / "rspamd.log")
 
     def __enter__(self) -> Rspamd:

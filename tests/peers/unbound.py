@@ -15,7 +15,7 @@ import dns.zone
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ..net.dns_server import HEAD
-from .processes import free_port, wait_until
+from .processes import free_port, installed, wait_until
 
 CONFIGURATION = """\
 server:
@@ -83,7 +83,7 @@ class Unbound:
 
     def __enter__(self) -> Unbound:
         self._log = (self._directory / "log").open("w")
-        command = ["unbound", "-d", "-c", str(self._directory / "unbound.conf")]
+        command = [installed("unbound"), "-d", "-c", str(self._directory / "unbound.conf")]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
         wait_until(lambda: "start of service" in self.log or self._process.poll() is not None, 20, "unbound")
         assert self._process.poll() is None, self.log

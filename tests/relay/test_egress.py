@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -174,7 +173,6 @@ def microsocks(login: str) -> Iterator[int]:
 
 
 @pytest.mark.real
-@pytest.mark.skipif(shutil.which("microsocks") is None, reason="microsocks is not installed")
 @pytest.mark.parametrize("login", ["", "alice"])
 async def test_mail_goes_through_a_real_proxy(login: str) -> None:
     with microsocks(login) as port:
