@@ -53,7 +53,7 @@ async def dkim_records(tools: Tools, domain: str) -> list[dict[str, Any]]:
 @operation("dkim.add")
 async def dkim_add(tools: Tools, domain: str) -> list[dict[str, Any]]:
     await _check_local(tools, domain)
-    month = time.strftime("%Y%m", time.gmtime(tools.clock.now()))
+    month = dkim_rotation.month(tools.clock.now())
     return [_key(key) for key in await asyncio.to_thread(_dkim(tools).add, domain, month)]
 
 

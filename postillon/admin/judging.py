@@ -78,9 +78,11 @@ async def judging_choose(
     language: str | None = None,
     reset: bool = False,
 ) -> dict[str, Any]:
-    """Change what is given; with *reset* the rest is as configured again."""
+    """Change what is given; with *reset* the other thresholds are as configured again."""
     account, knowledge = await tools.directory.find_account(address), _knowledge(tools)
-    before = Choice() if reset else await knowledge.choice(account.id)
+    before = await knowledge.choice(account.id)
+    if reset:
+        before = Choice(language=before.language)
     if not all(math.isfinite(score) and abs(score) < 1000 for score in (tag, junk, refuse) if score is not None):
         raise Refusal("A threshold is a number between -1000 and 1000", status="5.5.4")
     if language is not None and language not in LANGUAGES:

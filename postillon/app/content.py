@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from pathlib import Path
 
 from .. import __version__
 from ..config import Config
@@ -24,6 +23,7 @@ from ..model.envelope import Client
 from ..net.service import ServiceAddress
 from ..seams import Filter
 from .data import Opened
+from .password_file import password_in
 
 _DANGERS = tuple(one.name for one in fields(ContentRules))
 SPARED_S = 2.0
@@ -87,7 +87,6 @@ def make_rspamd(config: Config) -> Rspamd | None:
     wanted = config.rspamd
     if not wanted.address:
         return None
-    password = Path(wanted.password_file).read_text(encoding="utf-8").partition("\n")[0] if wanted.password_file else ""
     return Rspamd(
         RspamdSettings(
             ServiceAddress.parse(wanted.address),
@@ -95,7 +94,7 @@ def make_rspamd(config: Config) -> Rspamd | None:
             follows=wanted.follow,
             scale=wanted.scale,
             headers=wanted.headers,
-            password=password,
+            password=password_in(wanted.password_file),
             time_s=_spared(config, wanted.time),
         ),
         hostname=config.hostname,

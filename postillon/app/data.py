@@ -33,6 +33,7 @@ from ..storage.space import Space
 from ..storage.store import Store, owner_of
 from ..storage.store.bans import Ban
 from .lives import Lives
+from .password_file import password_in
 
 SECRET = "secret"
 """The setting that holds the installation's secret."""
@@ -132,7 +133,7 @@ def _tokens(config: Config, clock: Clock) -> OAuthTokens | None:
     if not said.issuer:
         return None
     try:
-        secret = Path(said.client_secret_file).read_text(encoding="utf-8").partition("\n")[0] if said.client_secret_file else ""
+        secret = password_in(said.client_secret_file)
         context = client_context(verify=True, ca_file=said.authorities or None)
     except OSError as error:
         raise DataError(f"oauth: {error.filename or said.authorities}: {error.strerror}") from error

@@ -92,6 +92,11 @@ def _write(path: Path, octets: bytes) -> None:
     os.replace(part, path)
 
 
+def quoted(text: str) -> str:
+    """*text* as a zone file has it: a character-string of DNS holds 255 octets (RFC 1035 §3.3)."""
+    return " ".join(f'"{text[at : at + 250]}"' for at in range(0, len(text), 250))
+
+
 def record_text(path: Path) -> str:
     """The TXT record that publishes the key in *path* (RFC 6376 §3.6.1, RFC 8463 §4), in one piece."""
     public = load(path).public_key()

@@ -12,7 +12,7 @@ from ..log import Log
 from ..mailauth.tags import TagError, parse_tags, without_space
 from ..model.errors import Refusal, Unavailable
 from ..seams import Clock, Resolver
-from .dkim import RETIRED, RETIRED_FOR_S, SIGNING, WAITING, DkimKey, DkimKeys, record_text
+from .dkim import RETIRED, RETIRED_FOR_S, SIGNING, WAITING, DkimKey, DkimKeys, quoted, record_text
 
 DAY = 86_400
 SETTLE_S = 20 * 3600
@@ -65,17 +65,17 @@ async def rotate(keys: DkimKeys, resolver: Resolver, domain: str, now: int, *, f
                     " then try again",
                     status="5.5.4",
                 )
-    return await asyncio.to_thread(keys.rotate, domain, _month(now), now)
+    return await asyncio.to_thread(keys.rotate, domain, month(now), now)
 
 
-def _month(now: int) -> str:
+def month(now: int) -> str:
     return time.strftime("%Y%m", time.gmtime(now))
 
 
 @dataclass(frozen=True, slots=True)
 class RotationSettings:
     every_s: int = 0
-    """How old keys may be that sign; 0: nothing happens by itself but the removal of keys that are long retired."""
+    """How old keys may be that sign; 0: nothing happens by itself."""
 
 
 class DkimRotation:
@@ -120,7 +120,7 @@ class DkimRotation:
         if waiting:
             await self._waiting(domain, waiting, now)
         elif any(one.state == SIGNING and one.since + self._settings.every_s <= now for one in keys):
-            made = await asyncio.to_thread(self._keys.rotate, domain, _month(now), now)
+            made = await asyncio.to_thread(self._keys.rotate, domain, month(now), now)
             self._reminded[domain] = now
             log.info("new keys wait", domain=domain)
             await self._ask_to_publish(domain, [one for one in made if one.state == WAITING])
@@ -138,11 +138,11 @@ class DkimRotation:
         if not seen:
             await asyncio.to_thread(self._keys.saw, domain, now)
         elif seen + SETTLE_S <= now:
-            await asyncio.to_thread(self._keys.rotate, domain, _month(now), now)
+            await asyncio.to_thread(self._keys.rotate, domain, month(now), now)
             log.info("new keys sign", domain=domain, selectors=",".join(one.selector for one in waiting))
 
     async def _ask_to_publish(self, domain: str, waiting: list[DkimKey]) -> None:
-        records = "\n".join(f'{one.record_name}. TXT "{record_text(one.path)}"' for one in waiting)
+        records = "\n".join(f"{one.record_name}. TXT {quoted(record_text(one.path))}" for one in waiting)
         await self._tell(
             f"Publish new DKIM records for {domain}",
             f"The keys that sign for {domain} are old. Please publish these records; a day after they are seen in DNS mail is\n"

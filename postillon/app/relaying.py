@@ -25,8 +25,9 @@ from ..supervisor.sockets import resolve
 from ..workers.concurrency import ConcurrencySettings
 from ..workers.queue import QueueSettings, QueueWorker
 from .data import Opened
+from .password_file import password_in
 from .rules import make_fallbacks, make_rates
-from .sending import make_egress, password_in
+from .sending import make_egress
 
 
 def _schedule(sending: Sending, destination: Destination | None = None) -> RetrySchedule:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 
 from ..config import Config, Sending
 from ..config.sending import Origin as OriginSettings
@@ -19,6 +18,7 @@ from ..net.socks import Proxy
 from ..relay.egress import Egress, EgressSettings, Member
 from ..relay.hop import Origin
 from .data import Opened
+from .password_file import password_in
 
 
 def flow_settings(config: Config) -> FlowSettings:
@@ -72,11 +72,6 @@ def make_language(data: Opened) -> LanguageOf:
         return (await data.knowledge.choice(account)).language
 
     return language_of
-
-
-def password_in(path: str) -> str:
-    """The first line of a file; empty without a file."""
-    return Path(path).read_text(encoding="utf-8").partition("\n")[0] if path else ""
 
 
 def make_egress(sending: Sending, workers: int = 1) -> Egress:

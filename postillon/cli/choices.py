@@ -50,22 +50,12 @@ def lists(server: Server, address: str) -> None:
 @click.option("--tag", type=float, metavar="SCORE", help="From this score on the header says why.")
 @click.option("--junk", type=float, metavar="SCORE", help="From this score on mail is filed as junk.")
 @click.option("--refuse", type=float, metavar="SCORE", help="From this score on mail is refused.")
-@click.option("--language", metavar="CODE", help="Of sentences about its mail: en or fr.")
-@click.option("--reset", is_flag=True, help="Everything else is as configured again.")
+@click.option("--reset", is_flag=True, help="The others are as configured again.")
 @on_server
-def judging(
-    server: Server,
-    address: str,
-    tag: float | None,
-    junk: float | None,
-    refuse: float | None,
-    language: str | None,
-    reset: bool,
-) -> None:
+def judging(server: Server, address: str, tag: float | None, junk: float | None, refuse: float | None, reset: bool) -> None:
     """Show or change the thresholds of ADDRESS; what is empty is as configured."""
-    if reset or any(value is not None for value in (tag, junk, refuse, language)):
-        chosen = {"tag": tag, "junk": junk, "refuse": refuse, "language": language, "reset": reset}
-        server.show(server.ask("judging.choose", address=address, **chosen))
+    if reset or any(value is not None for value in (tag, junk, refuse)):
+        server.show(server.ask("judging.choose", address=address, tag=tag, junk=junk, refuse=refuse, reset=reset))
     else:
         server.show(server.ask("judging.choice", address=address))
 

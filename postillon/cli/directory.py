@@ -8,12 +8,13 @@ from dataclasses import asdict
 
 import click
 
+from ..app.dkim import quoted
 from ..config import Size
 from . import choices, records
 from .commands import Server, on_server
 from .moments import told
 from .passwords import obtain
-from .records import Record, quoted
+from .records import Record
 
 
 class Octets(click.ParamType[int]):

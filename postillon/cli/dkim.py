@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from ..app.dkim import quoted
 from .commands import Server, on_server
-from .records import Record, quoted
+from .records import Record
 
 
 @click.group()

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..app.dkim import record_text
+from ..app.dkim import quoted, record_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,6 @@ class Record:
 
 def dkim_record(selector: str, domain: str, key_file: Path) -> Record:
     return Record(f"{selector}._domainkey.{domain}", "TXT", quoted(record_text(key_file)))
-
-
-def quoted(text: str) -> str:
-    """*text* as a zone file has it: a character-string of DNS holds 255 octets (RFC 1035 §3.3)."""
-    return " ".join(f'"{text[at : at + 250]}"' for at in range(0, len(text), 250))
 
 
 def needed(domain: str, host: str) -> list[Record]:

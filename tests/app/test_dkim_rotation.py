@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ class Office:
     clock: FixedClock = field(default_factory=FixedClock)
     table: dict[str, Any] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
     @property
     def resolver(self) -> TableResolver:
@@ -40,6 +42,7 @@ class Office:
     def rotation(self, days: int = 180) -> DkimRotation:
         async def tell(subject: str, text: str) -> None:
             self.told.append(subject)
+            self.texts.append(text)
 
         return DkimRotation(
             keys=self.keys, resolver=self.resolver, clock=self.clock, tell=tell, settings=RotationSettings(days * DAY)
@@ -137,3 +140,13 @@ def test_states_of_before_there_were_times_are_understood(office: Office) -> Non
     (folder / "state.json").write_text('{"r202611": {"state": "odd"}}')
     with pytest.raises(Refusal):
         office.keys.of(DOMAIN)
+
+
+async def test_the_records_it_asks_for_can_be_pasted_into_a_zone(office: Office) -> None:
+    office.clock.at = max(one.since for one in office.keys.of(DOMAIN)) + 2 * DAY
+    await office.rotation(days=1).step()
+    (text,) = office.texts
+    records = [re.findall(r'"([^"]*)"', line) for line in text.splitlines() if " TXT " in line]
+    assert all(len(string) <= 255 for record in records for string in record)  # RFC 1035 §3.3
+    waiting = [one for one in office.keys.of(DOMAIN) if one.state == WAITING]
+    assert sorted("".join(record) for record in records) == sorted(record_text(one.path) for one in waiting)

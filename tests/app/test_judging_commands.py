@@ -47,11 +47,13 @@ def test_lists_of_an_account_and_of_everybody(data: Dev):
 
 
 def test_thresholds_of_an_account(data: Dev):
-    shown = json.loads(run(data, "account", "judging", "alice@example.test", "--junk", "4.5", "--language", "fr").output)
+    assert run(data, "account", "language", "alice@example.test", "fr").exit_code == 0
+    shown = json.loads(run(data, "account", "judging", "alice@example.test", "--junk", "4.5").output)
     assert (shown["tag"], shown["junk"], shown["language"]) == (None, 4.5, "fr")
     assert json.loads(run(data, "account", "judging", "alice@example.test").output) == shown
-    assert json.loads(run(data, "account", "judging", "alice@example.test", "--reset").output)["junk"] is None
-    assert run(data, "account", "judging", "alice@example.test", "--language", "xx").exit_code == 1
+    reset = json.loads(run(data, "account", "judging", "alice@example.test", "--reset").output)
+    assert reset["junk"] is None and reset["language"] == "fr"
+    assert run(data, "account", "language", "alice@example.test", "xx").exit_code == 1
 
 
 def test_training_from_a_maildir_an_mbox_and_files(data: Dev, tmp_path: Path):
