@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..model.address import Address, AddressError
-from .header import first, header_end, unfold, values
-from .part import Part
-from .structure import scan
-from .transfer import decode
+from . import multipart_report
+from .header import unfold, values
 
 MAX_STATUS = 256 * 1024
 """Octets of the machine's part that are read."""
 MAX_RECIPIENTS = 100
 
-_ORIGINALS = (b"message/rfc822", b"message/global", b"text/rfc822-headers", b"message/global-headers")
+_STATUS_TYPES = (b"message/delivery-status", b"message/global-delivery-status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +38,13 @@ def may_be_bounce(header: bytes) -> bool:
 
 def read(message: bytes) -> Bounced | None:
     """The failures that *message* reports; None if it reports none."""
-    whole = scan(message)
-    # RFC 3464 §2: multipart/report, type delivery-status: words for people, the machine's part, the message or its header.
-    if whole.content_type != b"multipart/report" or (whole.param(b"report-type") or b"").lower() != b"delivery-status":
+    report = multipart_report.read(message, b"delivery-status", _STATUS_TYPES, MAX_STATUS)  # RFC 3464 §2
+    if report is None:
         return None
-    kinds = (b"message/delivery-status", b"message/global-delivery-status")
-    status = next((part for part in whole.children if part.content_type in kinds), None)
-    original = next((part for part in whole.children if part.content_type in _ORIGINALS), None)
-    if status is None:
-        return None
-    blocks = _body(message, status).replace(b"\r\n", b"\n").split(b"\n\n")
+    blocks = report.machine.replace(b"\r\n", b"\n").split(b"\n\n")
     # RFC 3464 §2.1: the first block is about the message, each of the others about a recipient.
     failed = tuple(one for block in blocks[1 : MAX_RECIPIENTS + 1] if (one := _failed(block + b"\n")) is not None)
-    return Bounced(_message_id(_body(message, original)) if original is not None else "", failed) if failed else None
-
-
-def _body(message: bytes, part: Part) -> bytes:
-    return decode(message[part.body_start : min(part.body_end, part.body_start + MAX_STATUS)], part.encoding) + b"\r\n"
+    return Bounced(report.message_id, failed) if failed else None
 
 
 def _failed(block: bytes) -> Failed | None:
@@ -78,8 +66,3 @@ def _failed(block: bytes) -> Failed | None:
 
 def _one(found: dict[bytes, list[bytes]], name: bytes) -> str:
     return unfold(found[name][0]).decode("utf-8", "replace") if found.get(name) else ""
-
-
-def _message_id(header: bytes) -> str:
-    value = first(header[: header_end(header, 0, len(header))], b"message-id") or b""
-    return value.strip().strip(b"<>").decode("utf-8", "replace")
