@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
+from functools import lru_cache
 
 from ..config import Config, Destination, Sending
 from ..config import Route as RouteSettings
@@ -134,13 +136,14 @@ def _is_self(config: Config) -> IsSelf:
     def is_self(address: str, port: int) -> bool:
         if port not in (config.listen.smtp, config.listen.proxy, config.listen.lmtp):
             return False
-        return address in ours or (everywhere and _is_local(address))
+        return address in ours or (everywhere and _is_local(address, int(time.monotonic() // 60)))
 
     return is_self
 
 
-def _is_local(address: str) -> bool:
-    """Whether *address* is one of this machine's: only then can a socket be bound to it."""
+@lru_cache(maxsize=10_000)  # asked for each mail host of each message
+def _is_local(address: str, minute: int) -> bool:
+    """Whether *address* is one of this machine's, found out anew each *minute*: only then can a socket be bound to it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
