@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOOPBACK = ("127.0.0.0/8", "::1")
 
 
 class Networks:
@@ -33,4 +34,6 @@ def network(name: str) -> Network:
     return ipaddress.ip_network(name)
 
 
-LOOPBACK = ("127.0.0.0/8", "::1")
+def is_loopback(address: str) -> bool:
+    """Whether the client at the IP *address* is on this machine, as one on a Unix socket (`unix`) is."""
+    return address == "unix" or ipaddress.ip_address(address).is_loopback

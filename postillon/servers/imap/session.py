@@ -7,7 +7,6 @@ changed in its mailbox, then the tagged line. What a command may do in which sta
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from ...model.envelope import Client
 from ...model.errors import NotFound, Refusal
 from ...model.ids import AccountId
 from ...model.mail import Mailbox
+from ...net.networks import is_loopback
 from ...net.stream import Stream
 from ...protocols.imap import responses
 from ...protocols.imap.events import AppendStart, Command, Event, ProtocolError
@@ -122,8 +122,7 @@ class Session:
 
     def mechanisms(self) -> tuple[str, ...]:
         """SASL mechanisms that may be used now."""
-        loopback = self.stream.peer == "unix" or ipaddress.ip_address(self.stream.peer).is_loopback
-        plaintext = self.server.settings.plaintext_on_loopback and loopback
+        plaintext = self.server.settings.plaintext_on_loopback and is_loopback(self.stream.peer)
         return mechanisms(
             self.client,
             plaintext,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...directory.login import has_binding, login, login_with_password, mechanisms
 from ...model.account import Account
 from ...model.errors import AuthenticationDelayed, AuthenticationFailed
+from ...net.networks import is_loopback
 from ...net.stream import InjectedPlaintext
 from ...protocols import sasl
 from ...protocols.pop3 import LANGUAGES, AuthResponse, Command, ServerEngine, capabilities, err, listing, ok
@@ -27,7 +27,7 @@ NO_TLS = "TLS is not available"
 def offered(session: Session) -> tuple[str, ...]:
     """Mechanisms that may be used now; none on a connection that must be encrypted first."""
     settings = session.server.settings
-    in_clear = settings.plaintext_on_loopback and ipaddress.ip_address(session.stream.peer).is_loopback
+    in_clear = settings.plaintext_on_loopback and is_loopback(session.stream.peer)
     tokens = session.server.directory.tokens is not None
     return mechanisms(session.client, in_clear, has_binding(session.stream.channel_binding), tokens=tokens)
 

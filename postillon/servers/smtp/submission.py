@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Protocol
@@ -13,6 +12,7 @@ from ...flow.mail_path import MailPath
 from ...model.account import Account, AccountState
 from ...model.address import Address, AddressError
 from ...model.errors import AuthenticationDelayed, AuthenticationFailed, NotFound, Refusal
+from ...net.networks import is_loopback
 from ...net.stream import Stream
 from ...net.tls import ServerTls
 from ...protocols.smtp.events import Auth, AuthResponse, Burl, Chunk, ProtocolError
@@ -110,7 +110,7 @@ class SubmissionSession(Session):
 
     @property
     def _may_login_in_clear(self) -> bool:
-        return self.settings.plaintext_login_allowed and _is_loopback(self.stream.peer)
+        return self.settings.plaintext_login_allowed and is_loopback(self.stream.peer)
 
     def mechanisms(self) -> tuple[str, ...]:
         return mechanisms(
@@ -241,7 +241,3 @@ class SubmissionSession(Session):
             raise Hangup(NO_LONGER_WELCOME)
 
     answers = Session.answers | {Auth: _auth, Burl: _burl}
-
-
-def _is_loopback(address: str) -> bool:
-    return address == "unix" or ipaddress.ip_address(address).is_loopback

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from ...protocols.smtp.events import Etrn, XClient, XForward
 from ...protocols.smtp.reply import Reply
+from .service import OK
 
 if TYPE_CHECKING:
     from .session import Session
 
-OK = Reply(250, "Ok", "2.0.0")
 QUEUE_RUN = Reply(250, "Queuing started", "2.0.0")
 NOTHING_WAITS = Reply(251, "Nothing waits for that node", "2.0.0")
 NO_QUEUE = Reply(458, "Unable to queue messages for that node", "4.3.0")
