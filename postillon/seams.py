@@ -81,7 +81,8 @@ class Database(Protocol):
     """
 
     async def write(self, work: Work[T], accounts: Sequence[AccountId] = (), *, heavy: bool = False) -> T:
-        """Run *work* and commit. *accounts* are those whose mail data it changes. Cancelling the caller is no rollback.
+        """Run *work* and commit. *accounts* are those whose mail data it changes: no two works of one account run at a time.
+        Cancelling the caller is no rollback.
 
         *heavy*: it may take more than some milliseconds (hundreds of rows), so it must not run on the event loop.
         """

@@ -106,7 +106,7 @@ class Allowance:
         log.warning("sending limit reached", account=account, limit=refusal.detail)
         try:
             day = self._clock.now() // 86400
-            if await self._database.write(lambda tx: sending.tell_once(tx, account, day)):
+            if await self._database.write(lambda tx: sending.tell_once(tx, account, day), (account,)):
                 name = (await self._directory.account(account)).name
                 await self._notices.operator(*notice_words.limit_reached(name, refusal.text, self._settings.language))
         except Refusal as error:
@@ -128,7 +128,7 @@ class Allowance:
     async def hold(self, account: AccountId, found: list[str]) -> bool:
         """Hold what *account* sends and has waiting, and tell those concerned. False: it was held already."""
         now, why = self._clock.now(), ", ".join(notice_words.SIGNS["en"][sign] for sign in found or [""])
-        if not await self._database.write(lambda tx: sending.hold(tx, account, why, now)):
+        if not await self._database.write(lambda tx: sending.hold(tx, account, why, now), (account,)):
             return False
         await self._turn(account, QueueState.WAITING, QueueState.ACCOUNT_HELD)
         log.warning("account held", account=account, signs=",".join(found) or "-")
@@ -143,7 +143,7 @@ class Allowance:
 
     async def release(self, account: AccountId) -> int | None:
         """Let it send again: how many recipients waited; None if it was not held."""
-        was_held = await self._database.write(lambda tx: sending.release(tx, account))
+        was_held = await self._database.write(lambda tx: sending.release(tx, account), (account,))
         # Also if it was not: an earlier release may have been cut off halfway, and what it left would wait for ever.
         count = await self._turn(account, QueueState.ACCOUNT_HELD, QueueState.WAITING)
         return count if was_held or count else None
@@ -167,7 +167,7 @@ class Allowance:
 
     async def limit(self, account: AccountId, changes: dict[str, int | None]) -> None:
         """Other limits from now on, by name; None: as configured for all."""
-        await self._database.write(lambda tx: sending.set_limits(tx, account, changes))
+        await self._database.write(lambda tx: sending.set_limits(tx, account, changes), (account,))
 
     async def suppressed(self, account: AccountId) -> list[suppression.Suppressed]:
         """Whom *account* does not write to any more."""

@@ -88,19 +88,20 @@ class DmarcHeard:
         if not now - OLDEST_S < feedback.end <= now + DAY:
             raise BadAggregate("it is about another time")
         key = b"H" + hashlib.blake2b(f"{reporter} {feedback.report_id} {domain}".encode(), digest_size=15).digest()
-        if (key, 0) in await self._side.peek(lambda tx: limits.counts(tx, [key])):
-            return False
         names = await self._names(feedback.rows)
         # A day that is far away would be counted, and never forgotten.
         day = (feedback.begin if now - OLDEST_S < feedback.begin <= feedback.end else feedback.end) // DAY
         rows = [_heard(row, names, feedback.published.p, reporter) for row in feedback.rows if row.count > 0]
         counted = [Tally(day, domain, facts, count) for facts, count in _fewest(rows)]
 
-        def work(tx: Tx) -> None:
-            limits.mark(tx, key, now, now + REMEMBER_S)
-            tallies.add(tx, Kind.DMARC_HEARD, counted)
+        def work(tx: Tx) -> bool:
+            is_new = limits.claim(tx, key, now, now + REMEMBER_S)
+            if is_new:
+                tallies.add(tx, Kind.DMARC_HEARD, counted)
+            return is_new
 
-        await self._side.write(work, heavy=len(counted) > 100)
+        if not await self._side.write(work, heavy=len(counted) > 100):
+            return False
         log.info("report taken", domain=domain, reporter=reporter, rows=len(counted), report=feedback.report_id[:100])
         return True
 

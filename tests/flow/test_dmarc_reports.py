@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes
@@ -253,6 +254,14 @@ async def test_a_report_counts_once_and_names_its_senders(side: Database) -> Non
         "203.0.113.0/24": 1,
     }
     assert [each.sender for each in found.to_mend()] == ["SendGrid"]
+
+
+async def test_a_report_that_comes_twice_at_a_time_counts_once(side: Database) -> None:
+    clock = FixedClock()
+    one = feedback(clock, 1, GOOD)
+    inbox, other = heard(side, clock), heard(side, clock)
+    found = await asyncio.gather(inbox.count(one, "big.example"), other.count(one, "big.example"))
+    assert sorted(found) == [False, True]
 
 
 async def test_a_report_that_begins_in_another_age_counts_for_the_day_it_ends(side: Database) -> None:

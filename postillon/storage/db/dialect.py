@@ -35,6 +35,13 @@ def few(values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
 _MARKS = {1 << power: f"({','.join('?' * (1 << power))})" for power in range(9)}
 
 
+def locked(tx: Tx) -> str:
+    """The end of a SELECT whose rows nobody else may change before this transaction ends: what was read of them holds until
+    then. (SQLite has one writer at a time.)
+    """
+    return " FOR UPDATE" if tx.dialect == "postgres" else ""
+
+
 @lru_cache(maxsize=1000)
 def postgres_text(sql: str) -> str:
     """The same statement with psycopg's placeholder."""

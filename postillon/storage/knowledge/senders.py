@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...seams import Tx
-from ..db.dialect import few, ids
+from ..db.dialect import few, ids, locked
 
 HALF_LIFE_S = 30 * 86400
 FORGET_S = 200 * 86400
@@ -43,13 +43,13 @@ def faded(count: int, seconds: int) -> float:
     return float(count / _UNIT * 0.5 ** (max(seconds, 0) / HALF_LIFE_S))
 
 
-def read(tx: Tx, wanted: Sequence[int], now: int) -> dict[int, Reputation]:
+def read(tx: Tx, wanted: Sequence[int], now: int, lock: str = "") -> dict[int, Reputation]:
     if len(wanted) <= FEW:
         sql, values = few(wanted)
     else:
         sql, value = ids(tx, wanted)
         values = (value,)
-    rows = tx.all(f"SELECT sender, good, bad, first, last FROM reputation WHERE sender IN {sql}", *values)
+    rows = tx.all(f"SELECT sender, good, bad, first, last FROM reputation WHERE sender IN {sql}{lock}", *values)
     return {
         sender: Reputation(faded(good, now - last), faded(bad, now - last), first, last)
         for sender, good, bad, first, last in rows
@@ -60,7 +60,7 @@ def note(tx: Tx, heard: Mapping[int, Heard], now: int) -> None:
     """Add to the counts of senders; new ones begin."""
     if not heard:
         return
-    known = read(tx, sorted(heard), now)
+    known = read(tx, sorted(heard), now, locked(tx))
     rows = []
     for sender, one in sorted(heard.items()):
         before = known.get(sender, Reputation(0.0, 0.0, now, now))

@@ -63,5 +63,5 @@ def put(tx: Tx, found: Iterable[Ban], now: int) -> None:
 def prune(tx: Tx, before: int, limit: int = 1000) -> int:
     """Remove up to *limit* bans that ended before *before*; returns how many."""
     rows = tx.all("SELECT network FROM ban WHERE ends < ? ORDER BY ends LIMIT ?", before, limit)
-    tx.many("DELETE FROM ban WHERE network = ?", rows)
+    tx.many("DELETE FROM ban WHERE network = ? AND ends < ?", [(row[0], before) for row in rows])  # not one made anew meanwhile
     return len(rows)

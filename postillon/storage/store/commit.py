@@ -10,6 +10,7 @@ from ...model.plan import Enqueue, File, Filed, Hold, Plan, Receipt
 from ...model.queue import QueueState
 from ...model.record import Record, Stage
 from ...seams import Tx
+from ..db.dialect import locked
 from . import records, sending
 from .filing import add_blob, file
 from .quarantine import hold
@@ -20,9 +21,12 @@ SILENT_S = 60
 
 
 def accounts_of(plan: Plan) -> tuple[AccountId, ...]:
-    """The accounts whose mail data *plan* changes, for `Database.write`."""
+    """The accounts whose mail data *plan* changes, or whose sending it counts, for `Database.write`."""
     plans = (plan, *plan.along)
-    return tuple(sorted({item.account for each in plans for item in each.items if isinstance(item, File)}))
+    found = {item.account for each in plans for item in each.items if isinstance(item, File)}
+    if plan.charge is not None:
+        found.add(plan.charge.account)
+    return tuple(sorted(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,11 @@ def repeated(tx: Tx, plan: Plan, acceptor: Acceptor, now: int) -> Receipt | None
     """The receipt of an earlier acceptance whose answer was lost (RFC 1047), or None: it is marked as accepted now."""
     values = plan.body.blob, now, acceptor.owner
     sql = "INSERT INTO accepted (key, blob_id, at, owner) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-    if tx.run(sql, plan.accept_key, *values):
-        return None
-    row = tx.one("SELECT blob_id, at, owner FROM accepted WHERE key = ?", plan.accept_key)
-    assert row is not None, "it was there a statement ago"
+    row = None
+    while row is None:  # PostgreSQL: another worker may confirm it between the two statements
+        if tx.run(sql, plan.accept_key, *values):
+            return None
+        row = tx.one(f"SELECT blob_id, at, owner FROM accepted WHERE key = ?{locked(tx)}", plan.accept_key)
     if acceptor.has_lost(row[2], row[1], now):
         return Receipt(BlobId(row[0]), repeated=True)
     tx.run("UPDATE accepted SET blob_id = ?, at = ?, owner = ? WHERE key = ?", *values, plan.accept_key)

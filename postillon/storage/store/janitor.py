@@ -45,18 +45,17 @@ def _email(tx: Tx, account: AccountId, email: int, now: int) -> bool:
 
 def _mailbox_step(tx: Tx, account: AccountId, mailbox: MailboxId, now: int) -> bool:
     """Remove placements of a deleted mailbox; True when none is left."""
-    rows = tx.all(
-        "SELECT uid, email_id FROM placement WHERE account_id = ? AND mailbox_id = ? ORDER BY uid LIMIT 1000", account, mailbox
-    )
+    rows = tx.all("SELECT uid FROM placement WHERE account_id = ? AND mailbox_id = ? ORDER BY uid LIMIT 1000", account, mailbox)
     if not rows:
         tx.run("DELETE FROM metadata WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
         tx.run("DELETE FROM mailbox_pack WHERE mailbox_id = ? AND account_id = ?", mailbox, account)
         tx.run("DELETE FROM urlauth_key WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
         viewers.clear(tx, account, mailbox)
         return True
-    tx.run("DELETE FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid <= ?", account, mailbox, rows[-1][0])
+    sql = "DELETE FROM placement WHERE account_id = ? AND mailbox_id = ? AND uid <= ? RETURNING email_id"
+    gone = tx.all(sql, account, mailbox, rows[-1][0])  # fewer than were found if another worker's janitor is at it, too
     viewers.clear_up_to(tx, account, mailbox, rows[-1][0])
-    unplace(tx, account, [row[1] for row in rows], now)
+    unplace(tx, account, [row[0] for row in gone], now)
     return False
 
 

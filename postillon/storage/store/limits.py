@@ -51,6 +51,12 @@ def mark(tx: Tx, key: bytes, value: int, expires: int) -> None:
     )
 
 
+def claim(tx: Tx, key: bytes, value: int, expires: int) -> bool:
+    """Set the mark *key*; False if it is set already."""
+    sql = "INSERT INTO limit_count (key, started, count, expires) VALUES (?, 0, ?, ?) ON CONFLICT DO NOTHING"
+    return bool(tx.run(sql, key, value, expires))
+
+
 def prune(tx: Tx, now: int, limit: int = 1000) -> int:
     """Remove up to *limit* counters that have ended; returns how many."""
     rows = tx.all("SELECT key, started FROM limit_count WHERE expires <= ? ORDER BY expires LIMIT ?", now, limit)

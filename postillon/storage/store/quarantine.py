@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 REF_QUARANTINE = 3
 STEP = 200
+GONE = "There is no such message in the quarantine"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[bytes, str]]).decode
@@ -110,7 +111,7 @@ def one(tx: Tx, hold_id: int) -> Held:
     """Raises NotFound."""
     row = tx.one(f"{_ROW} WHERE hold_id = ?", hold_id)
     if row is None:
-        raise NotFound("There is no such message in the quarantine")
+        raise NotFound(GONE)
     return _held(row)
 
 
@@ -135,7 +136,8 @@ def release(tx: Tx, hold_id: int, queue_id: int, lifetime_s: int, now: int) -> H
     held = one(tx, hold_id)
     item = Enqueue(QueueId(queue_id), held.envelope, held.destinations, held.recipe, None, now, now + lifetime_s)
     enqueue(tx, item, held.blob, held.blob_size, held.size, now)
-    remove(tx, hold_id, now)
+    if not remove(tx, hold_id, now):
+        raise NotFound(GONE)  # somebody else released it at this moment
     return held
 
 
@@ -179,7 +181,7 @@ class Quarantine:
 
         def work(tx: Tx) -> None:
             if not remove(tx, hold_id, now):
-                raise NotFound("There is no such message in the quarantine")
+                raise NotFound(GONE)
 
         await self._store.database.write(work)
 

@@ -14,7 +14,7 @@ from ...model.ids import AccountId, BlobId, QueueId
 from ...model.plan import Enqueue
 from ...model.queue import QueueEntry, QueueState
 from ...seams import QUEUE_TOPIC, Row, Tx
-from ..db.dialect import ids
+from ..db.dialect import ids, locked
 from .envelopes import decode_envelope, decode_recipient, encode_envelope, encode_recipient
 from .filing import REF_QUEUE, refer
 from .mailboxes import REAP_FILE
@@ -277,8 +277,9 @@ def finish(tx: Tx, entry: QueueEntry, now: int) -> bool:
 
 
 def is_leased(tx: Tx, entry: QueueEntry) -> bool:
-    """Whether *entry*'s lease still stands."""
-    row = tx.one("SELECT owner, epoch FROM queue_recipient WHERE queue_id = ? AND number = ?", entry.queue_id, entry.number)
+    """Whether *entry*'s lease still stands; it then does until the transaction ends."""
+    sql = f"SELECT owner, epoch FROM queue_recipient WHERE queue_id = ? AND number = ?{locked(tx)}"
+    row = tx.one(sql, entry.queue_id, entry.number)
     return row == (entry.owner, entry.epoch)
 
 
@@ -293,6 +294,8 @@ def count_down(tx: Tx, queue_id: int, count: int, now: int) -> None:
 
 def unrefer(tx: Tx, blob: int, kind: int, holder: int, now: int) -> None:
     """Drop a reference; an inline body that nobody refers to goes at once, a file by the janitor."""
+    if locked(tx):  # of two who drop the last two references one must see that there is none
+        tx.one(f"SELECT 1 FROM blob WHERE blob_id = ?{locked(tx)}", blob)
     tx.run("DELETE FROM blob_ref WHERE blob_id = ? AND kind = ? AND holder = ?", blob, kind, holder)
     if tx.one("SELECT 1 FROM blob_ref WHERE blob_id = ? LIMIT 1", blob) is None:
         row = tx.one("DELETE FROM blob WHERE blob_id = ? RETURNING place", blob)

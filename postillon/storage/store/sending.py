@@ -1,6 +1,7 @@
 """What accounts send: counted by the hour, refused beyond their limits, held when it is not like them. Works over a transaction.
 
 The counts are written in the transaction that accepts a submission, so all workers share them and none is ever one too many.
+Whoever writes here declares the account to `Database.write`: what a charge reads must hold until it is written.
 The windows slide: of the hour (or the day) before, so much counts as still lies within the last 60 minutes (24 hours).
 """
 

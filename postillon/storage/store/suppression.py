@@ -80,5 +80,7 @@ def prune(tx: Tx, now: int, limit: int = 1000) -> int:
     rows = tx.all(
         "SELECT account_id, address FROM suppression WHERE cause = 1 AND at <= ? ORDER BY at LIMIT ?", now - BOUNCE_S, limit
     )
-    tx.many("DELETE FROM suppression WHERE account_id = ? AND address = ?", rows)
+    # What was put on the list anew meanwhile stays.
+    sql = "DELETE FROM suppression WHERE account_id = ? AND address = ? AND cause = 1 AND at <= ?"
+    tx.many(sql, [(*row, now - BOUNCE_S) for row in rows])
     return len(rows)
