@@ -1,4 +1,4 @@
-"""`python -m bench [inbound] [overview] [relay] [queue] [judge]`: beside Postfix + Dovecot, in one run; prints a table."""
+"""`python -m bench [SCENE]...`, `--help` names them: beside Postfix + Dovecot, in one run; prints tables."""
 
 from __future__ import annotations
 

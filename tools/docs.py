@@ -1,7 +1,8 @@
 """Check the documents against the program: what is there is told, what is told is there, and links lead somewhere.
 
 Commands and options (docs/commands.md), settings with their defaults (docs/configuration.md), statuses (docs/errors.md), limits
-(docs/security.md), seams and files (ARCHITECTURE.md, decisions/), RFCs (docs/rfc.md, by tools/rfc.py).
+(docs/security.md), areas of the log (docs/operations.md), seams and files (ARCHITECTURE.md, decisions/), RFCs (docs/rfc.md, by
+tools/rfc.py).
 
 Usage: python tools/docs.py    (prints each difference and exits 1 if there is any)
 """
@@ -162,6 +163,14 @@ def check_statuses() -> Iterator[str]:
     yield from (f"docs/errors.md: nobody says {status}" for status in sorted(told - known))
 
 
+def check_log_areas() -> Iterator[str]:
+    """The first word of an event: `Log("queue")`."""
+    known = {area for path in (ROOT / "postillon").rglob("*.py") for area in re.findall(r'\bLog\("([a-z0-9]+)"', text(path))}
+    told = set(re.findall(r"[a-z0-9]+", text(DOCS / "operations.md").partition("Areas:")[2].partition(".")[0]))
+    yield from (f"docs/operations.md: the log area {area} is not told" for area in sorted(known - told))
+    yield from (f"docs/operations.md: nothing logs as {area}" for area in sorted(told - known))
+
+
 def check_seams() -> Iterator[str]:
     """Seams and tables."""
     known = {
@@ -192,7 +201,16 @@ def check_places() -> Iterator[str]:
                 yield f"{where}: there is no {name} in {path}"
 
 
-CHECKS = (check_commands, check_settings, check_limits, check_statuses, check_seams, check_places, rfc.complaints)
+CHECKS = (
+    check_commands,
+    check_settings,
+    check_limits,
+    check_statuses,
+    check_log_areas,
+    check_seams,
+    check_places,
+    rfc.complaints,
+)
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
 """To write a check, copy this file, name the copy after what it looks at, and give its findings sentences in `words.py`.
 
-Then add it to `KINDS` in `app/filters.py` (its name there is its name in `filters.off`) and tell it in docs/protection.md.
+Then add it to `KINDS` in `app/filters.py` and `CHECKS` in `config/settings.py` (its name there is its name in `filters.off`), and
+tell it in docs/protection.md.
 """
 
 from __future__ import annotations
