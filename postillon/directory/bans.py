@@ -17,6 +17,7 @@ from enum import Enum
 
 from ..log import Log
 from ..model.errors import NotFound, Refusal
+from ..model.ip import ip_of
 from ..net.networks import Networks
 from ..seams import BANS_TOPIC, Bus, Clock, Database, Tx
 from ..storage.store import bans, limits
@@ -111,7 +112,7 @@ class Bans:
 
     def _ban_of(self, address: str) -> Ban | None:
         try:
-            ip = _ip(address)
+            ip = ip_of(address)
         except ValueError:
             return None
         now, value = self._clock.now(), int(ip)
@@ -143,7 +144,7 @@ class Bans:
         host = self._hosts.get(address)
         if host is None:
             try:
-                host = "" if _ip(address) in self._trusted else subjects(address)[0]
+                host = "" if ip_of(address) in self._trusted else subjects(address)[0]
             except ValueError:
                 host = ""
             if len(self._hosts) >= KEPT:
@@ -319,11 +320,6 @@ class Bans:
         """Remove bans that do not count any more, some at a time; for the janitor. Returns how many."""
         before = self._clock.now() - self.settings.remember_s
         return await self._database.write(lambda tx: bans.prune(tx, before))
-
-
-def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    ip = ipaddress.ip_address(address)
-    return ip.ipv4_mapped or ip if isinstance(ip, ipaddress.IPv6Address) else ip
 
 
 def _cidr(host: str) -> str:

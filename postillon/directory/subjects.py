@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 
+from ..model.ip import ip_of
+
 
 def subjects(address: str) -> tuple[str, str]:
     """(host, network) as they are counted; text that is no IP address counts as itself.
@@ -12,13 +14,11 @@ def subjects(address: str) -> tuple[str, str]:
     The host is an IPv4 address or the /64 that one IPv6 host owns, the network a /24 or a /56.
     """
     try:
-        ip = ipaddress.ip_address(address)
+        ip = ip_of(address)
     except ValueError:
         return address, address
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None:
-            return _network(f"{ip}/64"), _network(f"{ip}/56")
-        ip = ip.ipv4_mapped
+    if ip.version == 6:
+        return _network(f"{ip}/64"), _network(f"{ip}/56")
     return str(ip), _network(f"{ip}/24")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import ipaddress
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from ..log import Log
 from ..mailauth.names import canonical
 from ..mailauth.result import Result
 from ..message.encoded_words import decode_parameters
+from ..model.ip import ip_of
 from ..model.verdict import NO_OPINION, Finding, Opinion, finding
 from ..seams import Answer, DnsStatus, Resolver
 from .examined import Examined, address_text
@@ -246,11 +246,9 @@ def digest(kind: str, octets: bytes) -> str:
 def reversed_name(address: str) -> str:
     """`4.3.2.1` for 1.2.3.4, nibbles for IPv6 (RFC 5782 §2.4); empty for what is no address."""
     try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
+        ip = ip_of(address.partition("%")[0])
     except ValueError:
         return ""
-    if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip
     return ip.reverse_pointer.rpartition(".")[0].rpartition(".")[0]
 
 

@@ -5,8 +5,7 @@ One sign alone is no proof: people travel, work at night and write invitations. 
 
 from __future__ import annotations
 
-import ipaddress
-
+from ..model.ip import ip_of
 from ..model.sending import Profile, Usage
 
 LEAST_DAYS, LEAST_MESSAGES = 7, 30
@@ -44,11 +43,9 @@ def signs(profile: Profile, usage: Usage, network: bytes, hour: int) -> list[str
 def network_of(address: str) -> bytes:
     """The wider network of a client, by which it is recognised: /16 of IPv4, /32 of IPv6. Empty for this machine's own."""
     try:
-        ip = ipaddress.ip_address(address)
+        ip = ip_of(address)
     except ValueError:
         return b""
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
     if ip.is_loopback:
         return b""
     return ip.packed[: 2 if ip.version == 4 else 4]

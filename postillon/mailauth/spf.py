@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..model.ip import Ip, ip_of
 from ..seams import Answer, Resolver
 from . import spf_macro as macro
 from .names import is_within
@@ -25,8 +26,6 @@ MAX_EXPLANATION = 500
 DEFAULT_EXPLANATION = ""
 PTR_S = 5.0
 """Seconds for the client's own names, all together: their DNS is in the hands of whoever connects."""
-
-Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,7 @@ async def evaluate(client: str, helo: str, mail_from: str, resolver: Resolver, *
 
     *receiver* is our host name and *now* epoch seconds, for explanations. Raises ValueError if *client* is no address.
     """
-    address: Ip = ipaddress.ip_address(client.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
+    address = ip_of(client.partition("%")[0])
     identity = mail_from or f"postmaster@{helo}"
     local, _, domain = identity.rpartition("@")
     check = _Check(address, helo, local or "postmaster", domain.lower().removesuffix("."), resolver, receiver, now)

@@ -10,6 +10,8 @@ import re
 import struct
 from dataclasses import dataclass
 
+from ..model.ip import ip_of
+
 MAX_V1 = 107
 """Octets of a version 1 line with its CR LF (§2.1)."""
 MAX_V2 = 2048
@@ -105,9 +107,7 @@ def _version_2(data: bytes) -> Endpoints | None:
     if len(data) < _FIXED + struct.calcsize(form):
         raise ProxyError("the PROXY header is too short for its addresses")
     source, destination, source_port, destination_port = struct.unpack_from(form, data, _FIXED)
-    return Endpoints(
-        _unmapped(ipaddress.ip_address(source)), source_port, _unmapped(ipaddress.ip_address(destination)), destination_port
-    )
+    return Endpoints(str(ip_of(source)), source_port, str(ip_of(destination)), destination_port)
 
 
 def _address(text: str, version: int) -> str:
@@ -117,12 +117,7 @@ def _address(text: str, version: int) -> str:
         raise ProxyError("the PROXY line has a bad address") from error
     if found.version != version:
         raise ProxyError("the PROXY line has an address of the other family")
-    return _unmapped(found)
-
-
-def _unmapped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
+    return str(ip_of(text))
 
 
 def _port(text: str) -> int:

@@ -7,7 +7,6 @@ FUTURERELEASE (RFC 4865), DELIVERBY (RFC 2852), MT-PRIORITY (RFC 6710), NO-SOLIC
 from __future__ import annotations
 
 import datetime
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from functools import lru_cache
 
 from ...model.address import AddressError, parse_domain
 from ...model.envelope import DeliverBy
+from ...model.ip import ip_of
 from .grammar import GrammarError, Reader, decode_xtext
 
 XCLIENT = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT")
@@ -161,8 +161,7 @@ def _checked(name: str, value: str) -> str:
     """An address as Postfix writes it (`IPV6:` in front of IPv6) in our form; a port as digits."""
     try:
         if name in ("ADDR", "DESTADDR"):
-            address = ipaddress.ip_address(value[5:] if value[:5].upper() == "IPV6:" else value)
-            return str(getattr(address, "ipv4_mapped", None) or address)
+            return str(ip_of(value[5:] if value[:5].upper() == "IPV6:" else value))
         if name in ("PORT", "DESTPORT") and not (value.isascii() and value.isdigit() and 0 <= int(value[:6]) < 65536):
             raise ValueError
     except ValueError as error:
