@@ -19,6 +19,7 @@ from typing import Any
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 GATHER_S = 0.05
 _NAMES = {DEBUG: "debug", INFO: "info", WARNING: "warning", ERROR: "error"}
+LEVELS = {name: level for level, name in _NAMES.items()}
 _PLAIN = re.compile(r"[A-Za-z0-9_.:@/+<>,\[\]-]+")
 
 

@@ -36,6 +36,11 @@ async def probe(tools: Tools, address: str) -> dict[str, Any]:
     domains = [domain]
     if wanted is not None:
         domains = await _here(tools, wanted, told)
+    elif await tools.directory.is_local_domain(domain):
+        told["words"].append(
+            f"{domain} is a domain of this server: ask about an address in it; `postillon check` looks at its DNS"
+        )
+        return told
     for name in domains[:MAX_DOMAINS]:
         probed = await tools.prober().probe(name)
         told["domains"].append(asdict(probed))

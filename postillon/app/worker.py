@@ -34,7 +34,6 @@ TELL_S = 1
 RECORD_S = 1.0
 MAX_DIRECTORY = 90
 """Octets; a Unix socket's address holds 107."""
-LEVELS = {"debug": logs.DEBUG, "info": logs.INFO, "warning": logs.WARNING, "error": logs.ERROR}
 
 log = Log("worker")
 
@@ -46,7 +45,7 @@ def worker() -> int:
     exporter.check()  # it starts the interpreter, which the user that we become may not be able to read
     spec = line.spec()
     os.umask(0o077)
-    logs.configure(level=LEVELS[spec.config.logging.level])
+    logs.configure(level=logs.LEVELS[spec.config.logging.level])
     _raise_file_limit()
     if spec.config.development is None:
         importlib.import_module("postillon.net.dns")  # while we may still read the program

@@ -16,14 +16,12 @@ from ..supervisor.run import Supervisor
 from ..supervisor.sockets import BindError
 from .commands import fail
 
-LEVELS = {"debug": log.DEBUG, "info": log.INFO, "warning": log.WARNING, "error": log.ERROR}
-
 _OTHER_PORTS = "\nEnd that program, or choose other ports with --port-base (`make run PORT_BASE=…`)."
 
 
 def run(config: Config, announce: Callable[[dict[str, Any]], None], wishes: Wishes | None = None) -> int:
     """Serve until SIGTERM; the exit status. Ends the program with words when it cannot start."""
-    log.configure(level=LEVELS[config.logging.level])
+    log.configure(level=log.LEVELS[config.logging.level])
     try:
         return Supervisor(config, announce=announce, wishes=wishes).run()
     except (StartError, BindError, PrivilegeError) as error:

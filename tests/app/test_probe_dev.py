@@ -128,6 +128,7 @@ async def test_own_addresses_are_explained_step_by_step(tmp_path: Path):
                 assert "<all+x@twin.test> (subaddress 'x' of all, the domain repeats example.test): an alias for" in words
                 assert "taken at RCPT" in words
                 assert [domain["domain"] for domain in values["domains"]] == ["far.test"] and values["deliverable"]
+                assert "is a domain of this server" in probed(server, "example.test")[1]
                 values, refused = probed(server, "nobody@example.test")
                 assert "nobody here" in refused and "refused at RCPT: 550 5.1.1" in refused and not values["deliverable"]
 
