@@ -114,6 +114,8 @@ class MilterLink:
     async def sender(self, client: Client, envelope: Envelope) -> None:
         """MAIL, and before it what the milter has not heard yet of the client."""
         self.reset()
+        if self._client is not None and self._client.address != client.address:
+            self._begin_anew()
         if self._refused is not None and (self._refused_for is None or self._refused_for == client):
             raise self._refused
         self._message = message = _Message()
@@ -176,6 +178,11 @@ class MilterLink:
             self._stream = None
 
     # How it is done
+
+    def _begin_anew(self) -> None:
+        """The client speaks for another one now (XCLIENT), of whom the milter hears as of every new connection."""
+        self.close()
+        self._client = self._refused = None
 
     def _current(self) -> _Message | None:
         message = self._message

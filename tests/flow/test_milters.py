@@ -262,6 +262,22 @@ async def test_accept_ends_the_milters_part_in_the_message_or_in_the_connection(
     assert len(await office.mail(office.alice)) == 3
 
 
+async def test_one_for_whom_a_proxy_speaks_is_a_connection_of_its_own_to_a_milter(office: Office) -> None:
+    def script(heard: Heard, command: bytes, data: bytes) -> Iterable[Packet]:
+        return [(b"r", b"")] if command == b"C" and b"192.0.2.7" in data else CONTINUE
+
+    with Milter(script) as milter:
+        async with journey(office, milter) as one:
+            with pytest.raises(Refusal):
+                await one.send(ALICE)
+            await one.send(ALICE, client=replace(one.client, address="192.0.2.8"))
+            await one.send(ALICE, client=replace(one.client, address="192.0.2.9"))
+        assert await asyncio.to_thread(milter.connections[-1].quit.wait, 10)
+    said = [data for heard in milter.connections for command, data in heard.packets if command == b"C"]
+    assert [data.rpartition(b"192.")[2] for data in said] == [b"0.2.7\0", b"0.2.8\0", b"0.2.9\0"]
+    assert len(await office.mail(office.alice)) == 2
+
+
 async def test_what_a_milter_discards_is_accepted_and_goes_nowhere(office: Office) -> None:
     for when in (b"R", b"B", b"E"):
         with Milter(saying(when, (b"d", b""))) as milter:
