@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from ...message import transfer
@@ -13,8 +12,9 @@ from ...model.mail import Email, Mailbox
 from ...protocols.imap.fetch_attributes import Kind, Section
 from ...protocols.imap.urls import BadUrl, MessageUrl
 from ...storage.store import Rope, Store
+from . import pieces
+from .pieces import Pieces
 
-PIECE = 256 << 10
 MAX_HEADER = 4 << 20
 """Octets of a header that single fields are taken out of."""
 
@@ -74,17 +74,18 @@ async def _fields(store: Store, rope: Rope, item: Section, start: int, stop: int
     return header_fields(header, item.fields, negate=item.kind is Kind.FIELDS_NOT) or b"\r\n"
 
 
-async def octets(store: Store, located: Located) -> AsyncIterator[bytes]:
-    """The octets in pieces, as they are stored."""
+def octets(store: Store, located: Located) -> Pieces:
+    """The octets, as they are stored."""
     item, start, stop = located.section, located.start, located.stop
     first, count = item.partial or (0, stop - start)
     if located.fields is not None:
-        yield located.fields[first : first + count] if item.partial else located.fields
-        return
+        return _one(located.fields[first : first + count] if item.partial else located.fields)
     start = min(start + first, stop)
-    stop = min(start + count, stop)
-    for at in range(start, stop, PIECE):
-        yield await store.read_octets(located.rope, at, min(at + PIECE, stop))
+    return pieces.read(store, located.rope, start, min(start + count, stop))
+
+
+async def _one(piece: bytes) -> Pieces:
+    yield piece
 
 
 def is_decodable(located: Located) -> bool:
@@ -99,14 +100,9 @@ def _encoding(located: Located) -> bytes:
     return part.encoding
 
 
-async def decoded(store: Store, located: Located) -> AsyncIterator[bytes]:
+def decoded(store: Store, located: Located) -> Pieces:
     """The octets without the part's transfer encoding; a partial range counts decoded octets (RFC 5524 §3)."""
     partial = located.section.partial
     whole = replace(located, section=replace(located.section, partial=None))
     first, count = partial or (0, 1 << 62)
-    decoder, at = transfer.decoder(_encoding(located)), 0
-    async for piece in octets(store, whole):
-        clear = decoder.feed(piece)
-        yield clear[max(first - at, 0) : max(first + count - at, 0)]
-        at += len(clear)
-    yield decoder.finish()[max(first - at, 0) : max(first + count - at, 0)]
+    return pieces.cut(pieces.decoded(octets(store, whole), _encoding(located)), first, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,21 @@ async def test_a_large_message_passes_in_pieces(house: House):
     assert lines[1_000_000:3_000_000] in part
     assert part.endswith(b" FLAGS (\\Seen))")
     assert (await client.ok('SEARCH BODY "line 59999 of"')) == [b"* SEARCH 1"]
+
+
+async def test_a_message_that_breaks_off_ends_the_connection_and_not_the_literal(house: House):
+    text = b"".join(b"line %d of many\r\n" % n for n in range(200_000))
+    await house.put(b"Subject: large\r\n\r\n" + text)
+    (blob,) = [path for path in house.tmp.glob("blobs/**/*") if path.is_file()]
+    os.truncate(blob, 2_000_000)
+    client = await house.client(select="INBOX")
+    assert (await client.no("FETCH 1 BINARY.PEEK[1]")).startswith(b"NO [CORRUPTION]")  # its size could not be told
+    client.send("f1 FETCH 1 BODY.PEEK[TEXT]\r\n")
+    assert await client.reader.readline() == b"* 1 FETCH (BODY[TEXT] {%d}\r\n" % len(text)
+    async with asyncio.timeout(10):
+        rest = await client.reader.read()
+    # A tagged NO would be taken for octets of the message.
+    assert len(rest) > 1_000_000 and text.startswith(rest)
 
 
 async def test_two_messages_of_which_one_is_large_keep_their_order(house: House):

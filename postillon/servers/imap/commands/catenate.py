@@ -22,7 +22,8 @@ from ....protocols.imap.response_codes import UNKNOWN_CTE, bad_url
 from ....protocols.imap.urls import BadUrl, MessageUrl, parse
 from ....storage.spool import Spool
 from ..answers import No
-from ..url_octets import PIECE, Located, locate, octets
+from ..pieces import PIECE
+from ..url_octets import Located, locate, octets
 from .mailboxes import find
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ pieces that go out before the next is read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,10 @@ from ....model.mail import Email
 from ....protocols.imap import responses
 from ....protocols.imap.fetch_attributes import Kind, Section
 from ....storage.store import Rope
+from .. import pieces
 from ..answers import No
 from ..fetch_items import Batch, Plan
+from ..pieces import PIECE, Pieces
 from ..snapshots import Key
 from ..url_octets import KINDS
 
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 
 TOGETHER = 1 << 20
 """Octets read in one go, unless one message alone has more."""
-PIECE = 256 << 10
-"""Of a range that is longer than TOGETHER."""
-
 Range = tuple[int, int]
 
 
@@ -174,7 +173,7 @@ async def _send_large(session: Session, batch: Batch, plan: Plan, rope: Rope, wa
             assert one.range is not None
             streamed[one.section] = one.range
         elif is_large and one.section.binary:
-            size = await _decoded_size(session, rope, one)
+            size = await pieces.size_of(_decoded(session, rope, one))
             if one.section.size_only:
                 batch.octets[one.section.label] = [b"%d" % size]
             else:
@@ -190,9 +189,7 @@ async def _send_large(session: Session, batch: Batch, plan: Plan, rope: Rope, wa
         if isinstance(attribute, Section) and attribute in streamed:
             start, stop = streamed[attribute]
             dialogue.write(b"%b {%d}\r\n" % (attribute.label, stop - start))
-            for first in range(start, stop, PIECE):
-                dialogue.write(await session.store.read_octets(rope, first, min(first + PIECE, stop)))
-                await dialogue.flush()
+            await pieces.send(session, pieces.read(session.store, rope, start, stop))
         elif isinstance(attribute, Section) and attribute in decoded:
             await _send_decoded(session, rope, *decoded[attribute])
         else:
@@ -200,30 +197,18 @@ async def _send_large(session: Session, batch: Batch, plan: Plan, rope: Rope, wa
     dialogue.write(b")\r\n")
 
 
-async def _decoded(session: Session, rope: Rope, one: Wanted) -> AsyncIterator[bytes]:
-    """The decoded octets of a part in pieces: never the whole of it in memory."""
+def _decoded(session: Session, rope: Rope, one: Wanted) -> Pieces:
+    """The decoded octets of a part: never the whole of it in memory."""
     if one.encoding not in transfer.ENCODINGS:
         raise No("Content-transfer-encoding is not known", b"UNKNOWN-CTE")
     assert one.range is not None
-    start, stop = one.range
-    decoder = transfer.decoder(one.encoding)
-    for first in range(start, stop, PIECE):
-        yield decoder.feed(await session.store.read_octets(rope, first, min(first + PIECE, stop)))
-    yield decoder.finish()
-
-
-async def _decoded_size(session: Session, rope: Rope, one: Wanted) -> int:
-    return sum([len(piece) async for piece in _decoded(session, rope, one)])
+    return pieces.decoded(pieces.read(session.store, rope, *one.range), one.encoding)
 
 
 async def _send_decoded(session: Session, rope: Rope, one: Wanted, size: int) -> None:
     """Decode once more, now that the size is known which has to be told first."""
     first, count = one.section.partial or (0, size)
-    stop = min(first + count, size)
+    count = max(0, min(count, size - first))
     # A literal8 whether or not there is a NUL: to know that, everything would have to be looked at before.
-    session.dialogue.write(b"%b ~{%d}\r\n" % (one.section.label, max(0, stop - first)))
-    at = 0
-    async for piece in _decoded(session, rope, one):
-        session.dialogue.write(piece[max(first - at, 0) : max(stop - at, 0)])
-        await session.dialogue.flush()
-        at += len(piece)
+    session.dialogue.write(b"%b ~{%d}\r\n" % (one.section.label, count))
+    await pieces.send(session, pieces.cut(_decoded(session, rope, one), first, count))

@@ -12,6 +12,7 @@ from ....protocols.imap.extension_commands import GenUrlAuth, ResetKey, UrlFetch
 from ....protocols.imap.extension_responses import fetched_url, fetched_url_parts, generated_urls, no_url
 from ....protocols.imap.response_codes import URLMECH, bad_url
 from ....protocols.imap.urls import BadUrl, MessageUrl, parse
+from .. import pieces
 from ..answers import BadCommand, No
 from ..dialogue import Hangup
 from ..url_octets import Located, decoded, is_decodable, octets
@@ -81,13 +82,13 @@ async def _answer(session: Session, wanted: UrlWanted) -> None:
     try:
         await _tell(session, wanted, located)
     except Refusal as error:
-        raise Hangup from error  # its size was told already: nothing else could be understood now
+        raise Hangup from error  # its response has begun: nothing else could be understood now
 
 
 async def _tell(session: Session, wanted: UrlWanted, located: Located) -> None:
     if not wanted.parameters:
         session.dialogue.write(fetched_url(wanted.url, located.size))
-        await _send(session, located)
+        await pieces.send(session, octets(session.store, located))
     else:
         session.dialogue.write(fetched_url_parts(wanted.url))
         for parameter in wanted.parameters:
@@ -96,7 +97,7 @@ async def _tell(session: Session, wanted: UrlWanted, located: Located) -> None:
                 session.dialogue.write(_structure(located))
             elif parameter == "BODY":
                 session.dialogue.write(b"{%d}\r\n" % located.size)
-                await _send(session, located)
+                await pieces.send(session, octets(session.store, located))
             else:
                 await _send_decoded(session, located)
             session.dialogue.write(b")")
@@ -108,19 +109,11 @@ def _structure(located: Located) -> bytes:
     return bodystructure(located.part or decode_structure(located.email.structure), True)
 
 
-async def _send(session: Session, located: Located) -> None:
-    async for piece in octets(session.store, located):
-        session.dialogue.write(piece)
-        await session.dialogue.flush()
-
-
 async def _send_decoded(session: Session, located: Located) -> None:
     """RFC 5524 §3: without the transfer encoding; NIL where that is not known. Decoded twice: the size stands first."""
     if not is_decodable(located):
         session.dialogue.write(b"NIL")
         return
-    size = sum([len(piece) async for piece in decoded(session.store, located)])
+    size = await pieces.size_of(decoded(session.store, located))
     session.dialogue.write(b"~{%d}\r\n" % size)
-    async for piece in decoded(session.store, located):
-        session.dialogue.write(piece)
-        await session.dialogue.flush()
+    await pieces.send(session, decoded(session.store, located))
