@@ -81,7 +81,7 @@ def smtp_ports(config: Config, data: Opened, paths: MailPaths, tls: ServerTls) -
     protection = config.protection
     mx = MxServer(
         path=paths.mx.path,
-        settings=replace(smtp, greet_delay_s=protection.greet_delay, trusted=protection.trusted),
+        settings=replace(smtp, greet_delay_s=protection.greet_delay, trusted=Networks(protection.trusted)),
         bans=data.bans,
         known=data.known,
         **common,

@@ -47,8 +47,8 @@ class SmtpSettings:
     patience: PatienceSettings = PatienceSettings()
     greet_delay_s: float = 0
     """Who speaks before the greeting is sent away; so long we listen for that, unless we know the client."""
-    trusted: tuple[str, ...] = ()
-    """Networks that never wait for the greeting."""
+    trusted: Networks = field(default_factory=Networks)
+    """Who never waits for the greeting."""
     normalise_newlines: bool = True
     """Submission only: bare CR and LF in a message become CR LF instead of a refusal. (At MX they are refused.)"""
     plaintext_login_allowed: bool = False
@@ -97,11 +97,10 @@ class SmtpServer:
         self.on_ended: Callable[[Client], None] = lambda client: None
         """Told when a client's connection is over."""
         self._known = known
-        self._trusted = Networks(self.settings.trusted)
 
     async def is_acquainted(self, address: str) -> bool:
         """May *address* hear the greeting at once?"""
-        if address in self._trusted or address in self.settings.xclient:
+        if address in self.settings.trusted or address in self.settings.xclient:
             return True
         return self._known is not None and await self._known.has_passed(Trial.GREETING, address)
 

@@ -245,7 +245,7 @@ async def test_who_speaks_with_the_connection_is_sent_away() -> None:
 
 
 async def test_the_trusted_do_not_wait_for_the_greeting() -> None:
-    async with mx(settings=SmtpSettings(HOSTNAME, greet_delay_s=300, trusted=("127.0.0.1",))) as house:
+    async with mx(settings=SmtpSettings(HOSTNAME, greet_delay_s=300, trusted=Networks(["127.0.0.1"]))) as house:
         await house.visit()
 
 
