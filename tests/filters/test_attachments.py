@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
 from postillon.filters.attachments import AT_ONCE, Action, Attachments, ContentPolicy, ContentSettings
 from postillon.filters.words import sentence
 from postillon.message.structure import MAX_PARTS
+from tests.growth import cost_of
 
 from . import dangerous as d
 
@@ -161,13 +161,7 @@ def many_names(count: int) -> bytes:
 async def test_four_times_as_much_takes_about_four_times_as_long(make: object, size: int) -> None:
     async def cost(count: int) -> float:
         text = make(count)  # type: ignore[operator]
-        best = 1e9
-        for _ in range(2):
-            one = d.examined(text, ALICE)
-            begun = time.process_time()
-            await Attachments().examine(one)
-            best = min(best, time.process_time() - begun)
-        return best
+        return await cost_of(lambda: Attachments().examine(d.examined(text, ALICE)))
 
     small, large = await cost(size), await cost(4 * size)
     assert large < small * 4 * 2 + 0.1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -13,6 +12,7 @@ from postillon.filters.known import Acquaintance
 from postillon.filters.tokens import MAX_OTHERS, MAX_WORDS, tokens, words
 from postillon.model.ids import AccountId
 from postillon.storage.knowledge import EVERYBODY, Counts, Learn
+from tests.growth import cost
 
 from .conftest import ALICE, BOB, Office, examined, findings, message
 
@@ -103,11 +103,5 @@ def test_words_are_found_in_scripts_without_blanks_and_in_any_case():
 
 @pytest.mark.parametrize("piece", ["<style", "<style>", "<", "< ", "</style", "<script>x</script", "http://", "x@", "a-", "'"])
 def test_time_grows_with_the_text_and_not_faster(piece: str):
-    def cost(size: int) -> float:
-        one = examined(message(text=piece * size, kind="html"))
-        started = time.process_time()
-        tokens(one)
-        return time.process_time() - started
-
-    cost(1000)
-    assert cost(80_000) < 0.03 + 8 * min(cost(20_000) for _ in range(3))
+    few, many = message(text=piece * 20_000, kind="html"), message(text=piece * 80_000, kind="html")
+    assert cost(lambda: tokens(examined(many))) < 0.03 + 8 * cost(lambda: tokens(examined(few)))

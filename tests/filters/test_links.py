@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from postillon.filters.links import html_links, link, links, text_links
+from tests.growth import cost
 
 
 def test_a_link_knows_where_it_leads_and_what_it_shows():
@@ -52,10 +51,5 @@ def test_a_message_of_links_is_bounded():
 
 @pytest.mark.parametrize("piece", ["<a ", "<a href=", '<a href="', "<a>", "http://", "<a href=http://x>", "</a", "href = "])
 def test_time_grows_with_the_text_and_not_faster(piece: str):
-    def cost(size: int) -> float:
-        started = time.process_time()
-        links([piece * size], [piece * size])
-        return time.process_time() - started
-
-    cost(1000)
-    assert cost(80_000) < 0.02 + 8 * min(cost(20_000) for _ in range(3))
+    few, many = [piece * 20_000], [piece * 80_000]
+    assert cost(lambda: links(many, many)) < 0.02 + 8 * cost(lambda: links(few, few))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.peers.dovecot import Dovecot
 from tests.peers.postillon import Postillon
-from tests.peers.processes import free_port, wait_until
+from tests.peers.processes import free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.real
 
@@ -21,6 +21,7 @@ def test_dovecot_files_what_we_hand_over(tmp_path: Path, tmp_path_factory: pytes
     users = {"one@old.test": "secret", "two@old.test": "secret"}
     dovecot = Dovecot(place, free_port(), free_port(), users, more=listener)
     dovecot.start()
+    wait_for_port("127.0.0.1", lmtp)
     try:
         with Postillon(tmp_path / "data", "--workers", "1", "--route", f"old.test=lmtp://127.0.0.1:{lmtp}") as server:
             alice = server.account("alice@example.test")

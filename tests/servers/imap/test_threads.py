@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from postillon.protocols.imap.extension_responses import ThreadNode
 from postillon.protocols.imap.extension_responses import thread as response
 from postillon.servers.imap.threads import Message, by_references, by_subject
+from tests.growth import cost
 
 
 def message(number: int, *references: int, subject: str = "", is_reply: bool = False, sent: int = 0) -> Message:
@@ -119,14 +119,5 @@ def missing_ones_in_a_row(count: int) -> list[Message]:
 
 @pytest.mark.parametrize("letters", [links_that_change, missing_ones_in_a_row])
 def test_twice_as_many_take_twice_as_long(letters: Callable[[int], list[Message]]):
-    def took(count: int) -> float:
-        found = []
-        for _ in range(3):
-            given = letters(count)
-            before = time.process_time()
-            by_references(given)
-            found.append(time.process_time() - before)
-        return min(found)
-
-    took(10_000)  # the first time everything is dearer
-    assert took(20_000) < 4 * took(10_000)
+    few, many = letters(10_000), letters(20_000)
+    assert cost(lambda: by_references(many)) < 3 * cost(lambda: by_references(few)) + 0.02
