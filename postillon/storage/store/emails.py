@@ -15,9 +15,6 @@ from .mailboxes import GONE_PLACEMENT
 STEP = 2000
 
 
-# --- reading -------------------------------------------------------------------------------------------------------
-
-
 def snapshot(
     tx: Tx, account: AccountId, mailbox: MailboxId, after: int, limit: int, viewer: AccountId | None = None
 ) -> list[Row]:
@@ -229,9 +226,3 @@ def existing(tx: Tx, wanted: Sequence[int]) -> set[int]:
     """Those emails that are still there, expunged a moment ago or not."""
     sql, value = ids(tx, wanted)
     return {row[0] for row in tx.all(f"SELECT email_id FROM email WHERE email_id IN {sql}", value)}
-
-
-# --- flags ---------------------------------------------------------------------------------------------------------
-
-
-# --- copying and removing ------------------------------------------------------------------------------------------

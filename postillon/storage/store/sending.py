@@ -197,7 +197,7 @@ def hold_of(tx: Tx, account: AccountId) -> Hold | None:
 
 
 def hold(tx: Tx, account: AccountId, why: str, now: int) -> bool:
-    """Hold what *account* sends from now on, and all of its that waits (`hold_step`). False: it was held already."""
+    """Hold what *account* sends from now on, and all of its that waits (`change_step`). False: it was held already."""
     if settings.get(tx, account, HOLD) is not None:
         return False
     settings.put(tx, account, HOLD, (now, why))
