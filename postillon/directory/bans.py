@@ -290,7 +290,7 @@ class Bans:
         ban = Ban(name, now, FOREVER if seconds is None else now + seconds, 0, reason)
 
         def work(tx: Tx) -> None:
-            bans.put(tx, [ban], now)
+            bans.put(tx, ban, now)
             tx.wake(BANS_TOPIC)
 
         await self._database.write(work)
@@ -306,7 +306,7 @@ class Bans:
             found = bans.find(tx, [name]).get(name)
             if found is None or found.ends <= now:
                 raise NotFound(f"{name} is not banned; `postillon ban list` shows who is", status="5.1.1")
-            bans.put(tx, [Ban(name, now, now, 0, found.reason)], now)  # it lasted no time, so it does not count
+            bans.put(tx, Ban(name, now, now, 0, found.reason), now)  # it lasted no time, so it does not count
             tx.wake(BANS_TOPIC)
             return found
 
@@ -353,12 +353,12 @@ def _counted(tx: Tx, points: dict[str, int], window: int, now: int) -> dict[str,
 
 def _put(tx: Tx, reasons: dict[str, str], now: int, settings: BanSettings) -> list[Ban]:
     """Bans of networks → reasons, each longer than the one before; those that are banned already are left out."""
-    made: list[Ban] = []
+    wanted: list[Ban] = []
     names = list(reasons)
     for some in (names[at : at + 200] for at in range(0, len(names), 200)):
         known = bans.find(tx, some)
-        made += _longer(some, known, reasons, now, settings)
-    bans.put(tx, made, now)
+        wanted += _longer(some, known, reasons, now, settings)
+    made = bans.begin(tx, wanted, now)
     tx.wake(BANS_TOPIC)
     return made
 

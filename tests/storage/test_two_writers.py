@@ -20,7 +20,8 @@ from postillon.model.queue import QueueState
 from postillon.model.sending import NO_LIMITS
 from postillon.seams import Tx, Work
 from postillon.storage.knowledge import Heard, Knowledge
-from postillon.storage.store import Chosen, queue, sending, suppression
+from postillon.storage.store import Chosen, bans, queue, sending, suppression
+from postillon.storage.store.bans import Ban
 from postillon.storage.store.quarantine import REF_QUARANTINE, Quarantine
 
 from .conftest import Office
@@ -209,6 +210,16 @@ async def test_what_two_workers_heard_of_a_sender_is_added(office: Office):
     await beside(office, heard, heard)
     (row,) = await office.database.read(lambda tx: tx.all("SELECT good FROM reputation WHERE sender = ?", 7))
     assert row[0] == 3000
+
+
+async def test_a_network_that_two_ban_at_a_time_is_banned_by_one(office: Office):
+    now = office.clock.now()
+
+    async def ban(office: Office) -> int:
+        found = [Ban("192.0.2.7/32", now, now + 600, 0, "failed logins")]
+        return len(await office.database.write(lambda tx: bans.begin(tx, found, now)))
+
+    assert await beside(office, ban, ban) == [1, 0]
 
 
 async def test_a_complaint_beside_the_janitor_stays(office: Office):

@@ -50,14 +50,25 @@ def find(tx: Tx, networks: Sequence[str]) -> dict[str, Ban]:
     return {ban.network: ban for ban in map(_ban, rows)}
 
 
-def put(tx: Tx, found: Iterable[Ban], now: int) -> None:
+_PUT = (
+    f"INSERT INTO ban ({_COLUMNS}, changed) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (network) DO UPDATE SET since = excluded.since, ends = excluded.ends, level = excluded.level,"
+    " reason = excluded.reason, changed = excluded.changed"
+)
+
+
+def _row(ban: Ban, now: int) -> tuple[object, ...]:
+    return ban.network.encode(), ban.since, ban.ends, ban.level, ban.reason.encode(), now
+
+
+def put(tx: Tx, ban: Ban, now: int) -> None:
     """Insert or replace."""
-    tx.many(
-        f"INSERT INTO ban ({_COLUMNS}, changed) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (network) DO UPDATE SET since = excluded.since, ends = excluded.ends, level = excluded.level,"
-        " reason = excluded.reason, changed = excluded.changed",
-        [(ban.network.encode(), ban.since, ban.ends, ban.level, ban.reason.encode(), now) for ban in found],
-    )
+    tx.run(_PUT, *_row(ban, now))
+
+
+def begin(tx: Tx, found: Iterable[Ban], now: int) -> list[Ban]:
+    """Insert or replace; those that have begun, and not those of networks that are banned now: another worker was quicker."""
+    return [ban for ban in found if tx.run(f"{_PUT} WHERE ban.ends <= ?", *_row(ban, now), now)]
 
 
 def prune(tx: Tx, before: int, limit: int = 1000) -> int:

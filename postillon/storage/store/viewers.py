@@ -151,7 +151,6 @@ def forget_viewer(tx: Tx, viewer: AccountId, limit: int = 1000) -> bool:
     tx.many(
         "DELETE FROM seen WHERE account_id = ? AND mailbox_id = ? AND viewer_id = ? AND uid = ?", [(*key, uid) for uid in uids]
     )
-    if len(uids) < limit:
-        tx.run("DELETE FROM viewer WHERE account_id = ? AND mailbox_id = ? AND viewer_id = ?", *key)
+    if len(uids) < limit and tx.run("DELETE FROM viewer WHERE account_id = ? AND mailbox_id = ? AND viewer_id = ?", *key):
         tx.run("UPDATE mailbox SET viewers = viewers - 1 WHERE account_id = ? AND mailbox_id = ?", row[0], row[1])
     return False
