@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...model.errors import NotFound
-from ...protocols.pop3 import Command, DotStuffer, TopCutter, err, ok
+from ...model.errors import Refusal
+from ...protocols.pop3 import Command, DotStuffer, TopCutter, ok
 
 if TYPE_CHECKING:
     from .session import Session
@@ -26,10 +26,10 @@ async def retrieve(session: Session, command: Command) -> None:
         await _stream(session, command.number, None)
         return
     numbers = _batch(session, command.number)
-    await drop.refresh()
     try:
+        await drop.refresh()
         messages = await drop.read(numbers)
-    except NotFound:
+    except Refusal:
         await _one_by_one(session, numbers)
         return
     for message in messages:
@@ -54,12 +54,12 @@ def _batch(session: Session, first: int) -> list[int]:
 
 
 async def _one_by_one(session: Session, numbers: list[int]) -> None:
-    """Somebody expunged one of them: each gets its own answer."""
+    """Somebody expunged one of them, or it cannot be read: each gets its own answer."""
     for number in numbers:
         try:
             (message,) = await session.maildrop.read([number])
-        except NotFound as refusal:
-            session.say(err(refusal.text))
+        except Refusal as refusal:
+            session.refuse("RETR", refusal)
         else:
             _say_whole(session, message)
 

@@ -214,14 +214,18 @@ class Session:
         try:
             await _ANSWERS[command.verb](self, command)
         except Refusal as refusal:
-            if refusal.detail:
-                self.log.info("refused", command=command.verb, status=refusal.status, detail=refusal.detail)
-            self.say(reply_to(refusal))
+            self.refuse(command.verb, refusal)
         except (Hangup, OSError):
             raise
         except Exception as error:
             self.log.error("command failed", exc=error, command=command.verb)
             self.say(err("Internal error", "SYS/TEMP"))
+
+    def refuse(self, verb: str, refusal: Refusal) -> None:
+        """Answer a command with *refusal*."""
+        if refusal.detail:
+            self.log.info("refused", command=verb, status=refusal.status, detail=refusal.detail)
+        self.say(reply_to(refusal))
 
     @staticmethod
     def _now() -> float:

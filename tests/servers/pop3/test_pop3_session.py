@@ -132,6 +132,20 @@ async def test_pipelined_login_and_commands_are_answered_in_order(office: Office
     assert await office.uids() == []
 
 
+async def test_each_of_pipelined_retrs_is_answered_when_one_cannot_be_read(office: Office) -> None:
+    await office.deliver(*(message(number, 100_000) for number in (1, 2, 3)))
+    (broken,) = [blob for blob in office.folder.glob("blobs/**/*") if blob.is_file() and b"message 2\r\n" in blob.read_bytes()]
+    broken.unlink()
+    caller = await (await Caller.dial(await office.listen())).login()
+    caller.send(b"RETR 1\r\nRETR 2\r\nRETR 3\r\nNOOP\r\n")
+    assert (await caller.line()).startswith(b"+OK")
+    assert b"".join(await caller.lines()) == message(1, 100_000)
+    assert (await caller.line()).startswith(b"-ERR")
+    assert (await caller.line()).startswith(b"+OK")
+    assert b"".join(await caller.lines()) == message(3, 100_000)
+    assert (await caller.line()).startswith(b"+OK")
+
+
 async def test_pipelined_after_a_wrong_password_does_nothing(office: Office) -> None:
     await office.deliver(HELLO)
     caller = await Caller.dial(await office.listen())
