@@ -30,7 +30,6 @@ from ..config import (
     Protection,
     Route,
     Sending,
-    Trusted,
     parse,
     server_address,
 )
@@ -113,8 +112,9 @@ def dev(
     if root.exists() and not root.is_dir():
         fail(f"--data {data}: is a file; name a directory, which need not be there yet")
     asked = _asked(root, domains, [*accounts, *_lines(accounts_file)])
+    found = _settings(settings)
     config = replace(
-        _settings(settings),
+        found,
         hostname=asked.domains[0],
         data=str(root),
         workers=workers or 0,
@@ -125,9 +125,9 @@ def dev(
             proxy=proxy_port or 0,
             lmtp=lmtp_port or 0,
         ),
-        trusted=Trusted(proxies={"proxy": LOOPBACK}),
+        trusted=replace(found.trusted, proxies={"proxy": LOOPBACK} | found.trusted.proxies),
         dns=Dns((dns,) if dns else (), trusted=dns_trusted),
-        sending=_sending(routes, first_wait=retry, delay_report=delay_report, lifetime=queue_lifetime),
+        sending=_sending(found.sending, routes, first_wait=retry, delay_report=delay_report, lifetime=queue_lifetime),
         logging=Logging(("warning", "info", "debug")[min(verbose, 2)]),
         development=Development(mx_port=mx_port, sends=bool(dns or routes), mta_sts_port=mta_sts_port, trust=_authorities(trust)),
     )
@@ -175,9 +175,9 @@ def _authorities(path: str | None) -> str:
     return str(Path(path).resolve())
 
 
-def _sending(routes: tuple[str, ...], **times: int | None) -> Sending:
-    given = {name: seconds for name, seconds in times.items() if seconds is not None}
-    return Sending(routes=dict(map(_route, routes)), **given)  # type: ignore[arg-type]
+def _sending(found: Sending, routes: tuple[str, ...], **times: int | None) -> Sending:
+    given: dict[str, Any] = {name: seconds for name, seconds in times.items() if seconds is not None}
+    return replace(found, routes=found.routes | dict(map(_route, routes)), **given)
 
 
 def _check_dns(dns: str | None) -> None:

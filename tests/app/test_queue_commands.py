@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import smtplib
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from ..relay.sink import Conversation, Sink
-from .running import Dev, dev
+from .running import OFFSETS, Dev, dev
 
 pytestmark = pytest.mark.real
 
@@ -72,6 +73,28 @@ async def test_an_operator_sees_why_holds_reschedules_and_reroutes(tmp_path: Pat
             b"RCPT TO:<bob@there.test>",
             b"RCPT TO:<carol@there.test>",
         ]
+
+
+async def test_a_table_of_the_settings_holds_beside_the_options_of_the_same_subject(tmp_path: Path):
+    def no(conversation: Conversation, command: bytes) -> str:
+        return "451 4.2.0 later" if command.startswith(b"RCPT") else ""
+
+    settings = tmp_path / "settings.toml"
+    settings.write_text('[sending.destinations."there.test"]\nfirst_wait = 600\n[trusted]\nxclient = ["127.0.0.0/8"]\n')
+    async with Sink(script=no) as sink:
+
+        def journey() -> None:
+            options = ("--route", f"there.test=127.0.0.1:{sink.port}", "--settings", str(settings), "--workers", "1")
+            with dev(tmp_path / "data", *options) as server:
+                with smtplib.SMTP("127.0.0.1", server.base + OFFSETS["smtp"]) as client:
+                    client.ehlo()
+                    assert client.has_extn("xclient")
+                server.send(ALICE, "bob@there.test", "one")
+                until(server, lambda: any(row["attempts"] for row in asked(server, "list")))
+                (row,) = asked(server, "list")
+                assert row["due"] - time.time() <= 610
+
+        await asyncio.to_thread(journey)
 
 
 async def test_a_message_is_dumped_and_dropped_with_a_report(tmp_path: Path):
